@@ -1,0 +1,271 @@
+"""Axonal injury: head impacts, brain mechanics, fibre strain, axon mechanics, injury maps."""
+
+AXON = CONFIGURATION.axon
+AXON_FIGURES = (
+    "impacts",
+    "histories",
+    "injury_maps",
+    "layout_spread",
+    "rate_dependence",
+)
+
+
+rule axon:
+    input:
+        result("axon", "surrogate", "metrics.json"),
+        result("axon", "verification.json"),
+        result("axon", "figures", "presentation.json"),
+
+
+if AXON.fibres.url:
+
+    rule retrieve_tractogram:
+        output:
+            tractogram=external(AXON.fibres.tractogram),
+        log:
+            log_file("retrieve_tractogram"),
+        conda:
+            "../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=60,
+        params:
+            url=AXON.fibres.url,
+            sha256=AXON.fibres.sha256,
+        message:
+            "Retrieving the tractogram"
+        shell:
+            "python scripts/retrieve_tractogram.py --url {params.url:q} --sha256 {params.sha256} "
+            "--output {output.tractogram} 2>&1 | tee {log}"
+
+
+rule map_fibre_orientation:
+    input:
+        config=stage_file("axon", "map_fibre_orientation"),
+        tractogram=lambda wildcards: tractogram_input(AXON.fibres),
+    output:
+        field=result("axon", "fibre_orientation.h5"),
+        record=result("axon", "fibre_orientation.h5.prov.json"),
+    log:
+        log_file("axon", "map_fibre_orientation"),
+    benchmark:
+        benchmark_file("axon", "map_fibre_orientation")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("map_fibre_orientation"),
+        sha256=digest(tractogram_path(AXON.fibres), AXON.fibres.sha256),
+    message:
+        "Mapping fibre orientation in the white matter"
+    shell:
+        "python scripts/map_fibre_orientation.py --code {params.code} --config {input.config} "
+        "--tractogram {input.tractogram} --sha256 {params.sha256} --field {output.field} 2>&1 | tee {log}"
+
+
+rule simulate_impacts:
+    input:
+        config=stage_file("axon", "simulate_impacts"),
+        field=result("axon", "fibre_orientation.h5"),
+        impacts=lambda wildcards: impact_files(AXON.impacts),
+    output:
+        strain=result("axon", "fibre_strain.h5"),
+        record=result("axon", "fibre_strain.h5.prov.json"),
+    log:
+        log_file("axon", "simulate_impacts"),
+    benchmark:
+        benchmark_file("axon", "simulate_impacts")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=3000,
+        runtime=240,
+    params:
+        code=code("simulate_impacts"),
+    message:
+        "Simulating head impacts on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/simulate_impacts.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --field {input.field} --impacts {input.impacts} --strain {output.strain} "
+        "2>&1 | tee {log}"
+
+
+rule sample_profiles:
+    input:
+        config=stage_file("axon", "sample_profiles"),
+        strain=result("axon", "fibre_strain.h5"),
+    output:
+        samples=result("axon", "samples.h5"),
+        record=result("axon", "samples.h5.prov.json"),
+    log:
+        log_file("axon", "sample_profiles"),
+    benchmark:
+        benchmark_file("axon", "sample_profiles")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("sample_profiles"),
+    message:
+        "Sampling fibre strain profiles"
+    shell:
+        "python scripts/sample_profiles.py --code {params.code} --config {input.config} --strain {input.strain} "
+        "--samples {output.samples} 2>&1 | tee {log}"
+
+
+rule simulate_axons:
+    input:
+        config=stage_file("axon", "simulate_axons"),
+        samples=result("axon", "samples.h5"),
+    output:
+        dataset=result("axon", "ground_truth.h5"),
+        record=result("axon", "ground_truth.h5.prov.json"),
+    log:
+        log_file("axon", "simulate_axons"),
+    benchmark:
+        benchmark_file("axon", "simulate_axons")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=2000,
+        runtime=480,
+    params:
+        code=code("simulate_axons"),
+    message:
+        "Simulating axons on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/simulate_axons.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --samples {input.samples} --dataset {output.dataset} 2>&1 | tee {log}"
+
+
+rule measure_noise_floor:
+    input:
+        config=stage_file("axon", "measure_noise_floor"),
+        samples=result("axon", "samples.h5"),
+    output:
+        floor=result("axon", "noise_floor.json"),
+        record=result("axon", "noise_floor.json.prov.json"),
+    log:
+        log_file("axon", "measure_noise_floor"),
+    benchmark:
+        benchmark_file("axon", "measure_noise_floor")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=2000,
+        runtime=120,
+    params:
+        code=code("measure_noise_floor"),
+    message:
+        "Measuring the noise floor of the injury model on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/measure_noise_floor.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --samples {input.samples} --floor {output.floor} 2>&1 | tee {log}"
+
+
+rule verify_axon:
+    input:
+        config=stage_file("axon", "verify_axon"),
+        field=result("axon", "fibre_orientation.h5"),
+        strain=result("axon", "fibre_strain.h5"),
+    output:
+        checks=report(
+            result("axon", "verification.json"),
+            caption="../workflow/report/verification.rst",
+            category="axon",
+        ),
+        record=result("axon", "verification.json.prov.json"),
+    log:
+        log_file("axon", "verify_axon"),
+    benchmark:
+        benchmark_file("axon", "verify_axon")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("verify_axon"),
+    message:
+        "Verifying the physics against analytic limits and published behaviour"
+    shell:
+        "python scripts/verify_axon.py --code {params.code} --config {input.config} --field {input.field} "
+        "--strain {input.strain} --checks {output.checks} 2>&1 | tee {log}"
+
+
+rule map_injury:
+    input:
+        config=stage_file("axon", "map_injury"),
+        strain=result("axon", "fibre_strain.h5"),
+        models=result("axon", "surrogate", "models.h5"),
+    output:
+        injury_map=result("axon", "injury_map.h5"),
+        deployment=result("axon", "deployment.json"),
+        record=result("axon", "injury_map.h5.prov.json"),
+    log:
+        log_file("axon", "map_injury"),
+    benchmark:
+        benchmark_file("axon", "map_injury")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("map_injury", "axon"),
+    message:
+        "Mapping injury over the white matter with the surrogate"
+    shell:
+        "python scripts/map_injury.py --code {params.code} --device {resources.device} --config {input.config} --strain {input.strain} "
+        "--models {input.models} --injury-map {output.injury_map} --deployment {output.deployment} 2>&1 | tee {log}"
+
+
+rule draw_axon:
+    input:
+        strain=result("axon", "fibre_strain.h5"),
+        field=result("axon", "fibre_orientation.h5"),
+        dataset=result("axon", "ground_truth.h5"),
+        injury_map=result("axon", "injury_map.h5"),
+        checks=result("axon", "verification.json"),
+    output:
+        presentation=result("axon", "figures", "presentation.json"),
+        figures=report(
+            [result("axon", "figures", f"{name}.png") for name in AXON_FIGURES],
+            caption="../workflow/report/figure.rst",
+            category="axon",
+        ),
+        record=result("axon", "figures", "presentation.json.prov.json"),
+    log:
+        log_file("axon", "draw_axon"),
+    benchmark:
+        benchmark_file("axon", "draw_axon")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("draw_axon"),
+    message:
+        "Drawing the axon study's figures"
+    shell:
+        "python scripts/draw_axon.py --code {params.code} --strain {input.strain} --field {input.field} "
+        "--dataset {input.dataset} --injury-map {input.injury_map} --checks {input.checks} "
+        "--presentation {output.presentation} --figures {output.figures} 2>&1 | tee {log}"

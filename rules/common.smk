@@ -1,0 +1,162 @@
+"""The validated configuration, the names of paths, fingerprints and resources. No rules."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from understudy import settings
+from understudy.errors import InputError
+from understudy.farm.shards import remove_merged
+from understudy.provenance.fingerprint import fingerprint
+
+
+def refuse(error):
+    """End with the message alone: a traceback of the workflow's own code tells a user nothing."""
+    sys.exit(f"error: {error}")
+
+
+try:
+    CONFIGURATION = settings.load(config, "configuration")
+except InputError as error:
+    refuse(error)
+
+RUN_FOLDER = f"results/{CONFIGURATION.run}"
+
+# The environment that runs Snakemake runs its jobs too, activated or not.
+ENVIRONMENT = {
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")])
+}
+# One thread per rank and per training process: results do not depend on the machine's cores.
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+):
+    ENVIRONMENT[variable] = "1"
+os.environ.update(ENVIRONMENT)
+
+
+def result(*parts):
+    """A file of this run: results/<run>/..."""
+    return "/".join([RUN_FOLDER, *parts])
+
+
+def stage_file(study, stage):
+    """The file with the keys that one stage reads."""
+    return result(study, "config", f"{stage}.yaml")
+
+
+def log_file(*parts):
+    return result("logs", f"{'.'.join(parts)}.log")
+
+
+def benchmark_file(*parts):
+    return result("benchmarks", f"{'.'.join(parts)}.tsv")
+
+
+def code(program, study=None):
+    """Fingerprint of a program's first-party code: Snakemake itself does not see imported modules."""
+    try:
+        return fingerprint(program, study)
+    except InputError as error:
+        refuse(error)
+
+
+def launch(wildcards, threads):
+    """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
+    return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
+
+
+RANKS = CONFIGURATION.execution.ranks
+DEVICE = CONFIGURATION.execution.device
+# With one rank there is no launcher and, under SLURM, no MPI job.
+MPI_RESOURCES = {"launch": launch, "tasks": lambda wildcards, threads: threads}
+if RANKS > 1:
+    MPI_RESOURCES["mpi"] = CONFIGURATION.execution.launcher
+
+
+def external(path):
+    """A file that is not the project's: as it is named, or below ``data_dir``."""
+    path = Path(path)
+    return str(path if path.is_absolute() else Path(CONFIGURATION.data_dir) / path)
+
+
+def tidy_shards():
+    """Merged shards go only now, when every output is in Snakemake's books: a kill before this costs no case."""
+    if not CONFIGURATION.execution.keep_shards:
+        remove_merged(Path(RUN_FOLDER))
+
+
+def note_command():
+    """What a resumed run needs to know."""
+    settings.write_command(
+        Path(RUN_FOLDER),
+        workflow.resource_settings.cores,
+        sorted(map(str, workflow.dag_settings.targets)),
+    )
+
+
+try:
+    settings.write_run_files(CONFIGURATION, Path(RUN_FOLDER))
+except InputError as error:
+    refuse(error)
+
+
+def tractogram_path(fibres):
+    """Where the tractogram is looked for, or None where the field is synthetic."""
+    return (
+        None
+        if fibres.source == "synthetic" or not fibres.tractogram
+        else external(fibres.tractogram)
+    )
+
+
+def tractogram_input(fibres):
+    """The tractogram as an input: none where the field is synthetic, an error where a named file is missing.
+
+    With ``source: auto`` a clone without external data falls back to the synthetic field; the report says so.
+    """
+    path = tractogram_path(fibres)
+    if path is None:
+        return []
+    if Path(path).exists() or fibres.url:
+        return ancient(path)
+    if fibres.source == "auto":
+        return []
+    raise WorkflowError(
+        f"axon.fibres.tractogram: found no file {path}; accepted are a TRK or TCK file (absolute or below data_dir), "
+        "an address in axon.fibres.url with axon.fibres.sha256, or axon.fibres.source: synthetic"
+    )
+
+
+def digest(path, expected):
+    """SHA-256 of an external file as a parameter: its content counts, its time does not.
+
+    A file above 64 MiB is not read each time Snakemake starts: its digest must be in the configuration.
+    """
+    if not path:
+        return None
+    if expected:
+        return expected
+    if not Path(path).exists():
+        return None
+    if Path(path).stat().st_size > 64 * 2**20:
+        raise WorkflowError(
+            f"{path}: found more than 64 MiB and no sha256; accepted is a sha256 key beside the file's key"
+        )
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def impact_files(impacts):
+    """The CSV files of measured impacts, if the configuration names a folder of them."""
+    if impacts.source != "csv":
+        return []
+    folder = Path(external(impacts.csv_folder))
+    files = sorted(str(path) for path in folder.glob("*.csv"))
+    if not files:
+        raise WorkflowError(
+            f"axon.impacts.csv_folder: found no *.csv file in {folder}; accepted is a folder with one file per impact"
+        )
+    return files

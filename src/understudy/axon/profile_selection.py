@@ -1,0 +1,77 @@
+"""Which profiles of a run are simulated: every set from its own impacts, the held-out ones from inputs only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from understudy.axon.config import Sampling
+from understudy.axon.files import Samples, Strain
+from understudy.axon.sampling import (
+    Candidates,
+    joined,
+    random_candidates,
+    select_training,
+    select_worst_case,
+    selection_digest,
+    stratified_candidates,
+)
+
+
+def choose_profiles(strain: Strain, settings: Sampling, seed: int) -> Samples:
+    """Training, calibration, random held-out and worst-case profiles.
+
+    Parameters
+    ----------
+    strain : histories of all impacts with their roles; held-out impacts are not looked at before the training set is
+        chosen.
+    settings : numbers and method.
+    seed : root seed.
+
+    Raises
+    ------
+    InputError
+        If a set cannot be filled; the key is named.
+    """
+    centres = strain.white_matter.centre_mm
+    training, calibration, heldout = (strain.impacts(role) for role in ("training", "calibration", "heldout"))
+
+    free = strain.peak.copy()
+
+    def drawn(impacts: list[int], count: int, key: str) -> Candidates:
+        return random_candidates(strain.strain, free, impacts, centres, count, settings, seed, key)
+
+    number = settings.training_profiles
+    by_method = 0 if settings.method == "random" else number - round(settings.random_share * number)
+    parts, threshold = [], float("nan")
+    if by_method:
+        candidates = stratified_candidates(strain.strain, strain.peak, training, centres, settings, seed)
+        selection = select_training(candidates, settings.model_copy(update={"training_profiles": by_method}), seed)
+        parts.append(candidates.take(selection.rows))
+        threshold = selection.threshold
+        # What the method took cannot be drawn again.
+        free[parts[0].impact, parts[0].voxel] = 0.0
+    if number > by_method:
+        parts.append(drawn(training, number - by_method, "training_profiles"))
+    chosen = joined(parts)
+    candidates = stratified_candidates(strain.strain, strain.peak, heldout, centres, settings, seed)
+    worst = candidates.take(select_worst_case(candidates, chosen.strain, settings).rows)
+    sets = [
+        ("training", "sampled", chosen),
+        ("calibration", "random", drawn(calibration, settings.calibration_profiles, "calibration_profiles")),
+        ("heldout", "random", drawn(heldout, settings.heldout_profiles, "heldout_profiles")),
+        ("heldout", "worst_case", worst),
+    ]
+    counts = [len(profiles.voxel) for _, _, profiles in sets]
+    return Samples(
+        strain=np.concatenate([profiles.strain for _, _, profiles in sets]),
+        impact=np.concatenate([profiles.impact for _, _, profiles in sets]),
+        voxel=np.concatenate([profiles.voxel for _, _, profiles in sets]),
+        split=np.repeat([split for split, _, _ in sets], counts),
+        subset=np.repeat([subset for _, subset, _ in sets], counts),
+        labels=strain.label,
+        sample_ms=strain.sample_ms,
+        worst_case_sha256=selection_digest(worst),
+        method=settings.method,
+        threshold=threshold,
+        field_source=strain.field_source,
+    )

@@ -1,0 +1,148 @@
+"""The ``understudy`` command for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from understudy.errors import InputError
+from understudy.provenance.audit import audit
+from understudy.provenance.findings import verdict_text
+from understudy.provenance.fingerprint import REPOSITORY
+from understudy.provenance.reference import audit_reference, publish, reference_folders
+from understudy.provenance.resume import latest_run, resume
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    """Judge a run, or published results; nothing is made or made again."""
+    if not arguments.folder.is_dir():
+        raise InputError(f"{arguments.folder}: no such folder; accepted is results/<run> or results/reference")
+    published = reference_folders(arguments.folder)
+    verdicts = {str(folder): audit_reference(folder) for folder in published}
+    if not published:
+        verdicts = {str(arguments.folder): audit(arguments.folder, report=True)}
+    if arguments.json:
+        print(json.dumps(verdicts if published else verdicts[str(arguments.folder)], indent=2, sort_keys=True))
+    else:
+        for folder, verdict in verdicts.items():
+            print(verdict_text(verdict, folder))
+            for state in ("verified", "absent by design", "failed") if published else ():
+                paths = [path for path, found in verdict["states"].items() if found == state]
+                print(f"  {state}: {', '.join(paths) or 'none'}")
+    return 0 if all(verdict["passed"] for verdict in verdicts.values()) else 1
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    """Predict with a trained surrogate: means, 90 % intervals, and a flag for inputs unlike the training data."""
+    # Imported here: torch takes seconds to start, which the other commands need not wait for.
+    from understudy.study import load_surrogate
+    from understudy.surrogate.profile_files import predict_file
+
+    count, flagged = predict_file(
+        load_surrogate(arguments.study),
+        arguments.model,
+        arguments.input,
+        arguments.output,
+        device=arguments.device,
+        overwrite=arguments.overwrite,
+    )
+    print(f"{arguments.output}: {count} predictions, {flagged} flagged as unlike the training data")
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    """Continue a run whose Snakemake was killed: end its orphans, unlock, run on with the same configuration."""
+    run_folder = arguments.run if arguments.run is not None else latest_run(Path("results"))
+
+    def tell(text: str) -> None:
+        print(f"resume {run_folder}: {text}", flush=True)
+
+    return resume(run_folder, arguments.snakemake, tell=tell)
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    """Keep a finished, clean run as results/reference/<study>/."""
+    folder = publish(arguments.run, arguments.study, arguments.reference)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {size / 2**20:.1f} MiB; judge it with: understudy audit {folder}")
+    return 0
+
+
+def _configuration(arguments: argparse.Namespace) -> int:
+    """Write what is generated from the configuration's models: config.yaml, reference table and JSON schema."""
+    # Imported here: the other commands need no study's models.
+    from understudy import settings
+
+    stale = []
+    for name, text in settings.generated_files().items():
+        path = arguments.folder / name
+        if path.is_file() and path.read_text() == text:
+            continue
+        stale.append(path)
+        if not arguments.check:
+            settings.write_if_different(path, text)
+    for path in stale:
+        print(f"{path}: {'is not what the models say' if arguments.check else 'written'}")
+    return 1 if arguments.check and stale else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main_parser = argparse.ArgumentParser(
+        prog="understudy", description="Neural understudies of biophysical simulations."
+    )
+    commands = main_parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+        text = " ".join(function.__doc__.split())
+        # argparse takes a per cent sign for a format.
+        text = text.replace("%", "%%")
+        made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        made.set_defaults(function=function)
+        return made
+
+    sub = command("audit", _audit)
+    sub.add_argument("folder", type=Path, help="results/<run>, or results/reference")
+    sub.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+    sub = command("predict", _predict)
+    sub.add_argument("study", help="study of the model, such as axon")
+    sub.add_argument("--model", type=Path, required=True, help="trained surrogate, models.h5")
+    sub.add_argument("--input", type=Path, required=True, help="profiles, .csv or .h5")
+    sub.add_argument("--output", type=Path, required=True, help="predictions, .csv or .h5")
+    sub.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+    sub = command("resume", _resume)
+    sub.add_argument("run", type=Path, nargs="?", help="results/<run>; the one worked on last by default")
+    sub.epilog = "Options after -- go to Snakemake: understudy resume results/demo -- --cores 8"
+
+    sub = command("publish", _publish)
+    sub.add_argument("run", type=Path, help="results/<run>, finished")
+    sub.add_argument("--study", required=True, help="which of its studies")
+    sub.add_argument("--reference", type=Path, default=Path("results/reference"))
+
+    sub = command("configuration", _configuration)
+    sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of step")
+    sub.add_argument("--folder", type=Path, default=REPOSITORY, help="the repository")
+    return main_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; exit status 1 for a verdict that is not clean, 2 for a mistake of the caller."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    split = words.index("--") if "--" in words else len(words)
+    command_line = parser()
+    parsed = command_line.parse_args(words[:split])
+    parsed.snakemake = words[split + 1 :]
+    if parsed.snakemake and parsed.function is not _resume:
+        command_line.error("only resume takes options after --")
+    try:
+        status = parsed.function(parsed)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    sys.exit(status)

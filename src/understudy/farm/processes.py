@@ -1,0 +1,120 @@
+"""Who a process is, whether it still lives, and which launcher and workflow stand above it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_LAUNCHERS = (
+    "mpiexec",
+    "mpiexec.hydra",
+    "mpiexec.gforker",
+    "mpirun",
+    "hydra_pmi_proxy",
+    "prterun",
+    "prted",
+    "orterun",
+    "orted",
+    "srun",
+    "slurmstepd",
+)
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process that cannot be mistaken for a later one with the same number.
+
+    Attributes
+    ----------
+    host : host name.
+    pid : process number on that host.
+    started : start mark: boot identity and start tick, equal for one process only.
+    """
+
+    host: str
+    pid: int
+    started: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def local(self) -> bool:
+        """On this host."""
+        return self.host == socket.gethostname()
+
+    def alive(self) -> bool:
+        """Running now; only meaningful on its own host. A zombie is dead."""
+        return _start_mark(self.pid) == self.started
+
+
+def identify(pid: int | None = None) -> ProcessIdentity:
+    """The identity of a living process on this host, by default the calling one."""
+    pid = os.getpid() if pid is None else pid
+    mark = _start_mark(pid)
+    if mark is None:
+        raise ProcessLookupError(f"process {pid} is gone")
+    return ProcessIdentity(socket.gethostname(), pid, mark)
+
+
+def _start_mark(pid: int) -> str | None:
+    """Start mark of a living process, None for one that is gone or a zombie."""
+    if sys.platform == "linux":
+        # Ticks since boot: unlike a time of day they do not move when the clock is set.
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else f"{boot}-{fields[19]}"
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return None
+
+
+def _ancestors(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).parents()
+    except psutil.Error:
+        return []
+
+
+def launcher_of(pid: int) -> ProcessIdentity | None:
+    """The MPI launcher above a process: the highest of an unbroken line of known launchers, None without one."""
+    found = None
+    for parent in _ancestors(pid):
+        try:
+            if parent.name() in _LAUNCHERS:
+                found = identify(parent.pid)
+            elif found is not None:
+                break
+        except (psutil.Error, ProcessLookupError):
+            break
+    return found
+
+
+def _is_snakemake(process: psutil.Process) -> bool:
+    try:
+        words = process.cmdline()[:3]
+    except psutil.Error:
+        return False
+    return any(os.path.basename(word) == "snakemake" for word in words)
+
+
+def workflow_of(pid: int) -> ProcessIdentity | None:
+    """The nearest living Snakemake above a process, None without one."""
+    for parent in _ancestors(pid):
+        if _is_snakemake(parent):
+            try:
+                return identify(parent.pid)
+            except ProcessLookupError:
+                continue
+    return None

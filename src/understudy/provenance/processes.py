@@ -1,0 +1,67 @@
+"""Living processes: the Snakemakes that work in a folder, and the end of a job that outlived its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+from understudy.farm.processes import ProcessIdentity
+
+
+def is_snakemake(process: psutil.Process) -> bool:
+    """Whether a process is Snakemake itself, started by its name or by ``python -m snakemake``."""
+    try:
+        command = process.cmdline()
+    except psutil.Error:
+        return False
+    if process.pid == os.getpid() or not command:
+        return False
+    # Options of Python and the script's path come first; a target or a file named snakemake does not count.
+    head = [Path(part).name for part in command[:2]]
+    return "snakemake" in head or any(command[i : i + 2] == ["-m", "snakemake"] for i in range(1, min(4, len(command))))
+
+
+def living_workflows(folder: Path) -> list[int]:
+    """Process numbers of the Snakemakes that work in ``folder``, other than those above the caller."""
+    own = {parent.pid for parent in psutil.Process().parents()}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in own or not is_snakemake(process):
+            continue
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).resolve() == folder.resolve():
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return sorted(found)
+
+
+def stop(identity: ProcessIdentity, patience_s: float = 10.0) -> bool:
+    """End a process of this host and its children, first asked, then killed; True when all are gone.
+
+    Parameters
+    ----------
+    identity : the process.
+    patience_s : how long to wait after SIGTERM, and again after SIGKILL, in s.
+    """
+    if not identity.alive():
+        return True
+    try:
+        process = psutil.Process(identity.pid)
+        processes = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return True
+    for member in processes:
+        try:
+            member.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=patience_s)
+    for member in alive:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    return not psutil.wait_procs(alive, timeout=patience_s)[1]

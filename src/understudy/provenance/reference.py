@@ -1,0 +1,201 @@
+"""Published results, ``results/reference/<study>/``: what is kept of a finished run, and the audit of what was kept.
+
+Kept are reports, figures, numbers, trained models and predictions, with all records and stage files. The rest is
+absent by design: ``absent.json`` lists it with hashes, so that whoever has the files can compare them. Paths in
+records stay those of the run; files of the study lie without its name in front.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from understudy.errors import InputError
+from understudy.provenance.audit import audit, checks_of, verdict_of
+from understudy.provenance.file_checks import Tree, add_records, run_tree
+from understudy.provenance.findings import finding, verdict_text
+from understudy.provenance.run_folder import RECORD_SUFFIX, REPORT_FILES, require_run_folder
+
+LIST_FILE = "absent.json"
+SCHEMA = "understudy-reference/1"
+# A reference is cloned by everybody: larger files stay with the run.
+LARGEST_BYTES = 20 * 2**20
+_KEPT_SUFFIXES = (".json", ".html", ".png", ".svg")
+_KEPT_NAMES = ("surrogate/models.h5", "surrogate/predictions.h5", "surrogate/cross_validation.h5")
+
+
+def _is_kept(path: str, size: int) -> bool:
+    return size <= LARGEST_BYTES and (path.endswith(_KEPT_SUFFIXES) or path.endswith(_KEPT_NAMES))
+
+
+def _place(path: str, study: str) -> str:
+    """Where a file of the run lies below the study's reference folder."""
+    return path.removeprefix(f"{study}/")
+
+
+def publish(run_folder: Path, study: str, reference: Path, root: Path | None = None) -> Path:
+    """Write ``<reference>/<study>/`` from a finished run, replacing what was there.
+
+    Parameters
+    ----------
+    run_folder : ``results/<run>`` with a report.
+    study : which of its studies.
+    reference : ``results/reference``.
+    root : repository of the present code; the running code's own by default.
+
+    Returns
+    -------
+    The written folder.
+
+    Raises
+    ------
+    InputError
+        If the audit of the run fails, or the run has no such study or no report.
+    """
+    run_folder = require_run_folder(run_folder)
+    verdict = audit(run_folder, report=True, root=root)
+    if not verdict["passed"]:
+        text = verdict_text(verdict, run_folder.name)
+        raise InputError(f"{run_folder}: the audit failed; accepted is a run that passes it\n{text}")
+    tree, _ = run_tree(run_folder)
+    missing = [name for name in REPORT_FILES if name not in tree.claims]
+    if missing:
+        raise InputError(f"{run_folder}: found no {', '.join(missing)}; accepted is a finished run: snakemake report")
+    if not any(path.startswith(f"{study}/") for path in tree.claims):
+        accepted = ", ".join(verdict["studies"])
+        raise InputError(f"study: found {study!r}, accepted are those of {run_folder}: {accepted}")
+    reference.mkdir(parents=True, exist_ok=True)
+    target = reference / study
+    with tempfile.TemporaryDirectory(dir=reference, prefix=f".{study}.") as temporary:
+        folder = Path(temporary) / study
+        folder.mkdir()
+        listing = _copy(tree, study, folder)
+        text = json.dumps(
+            {"schema": SCHEMA, "study": study, "run": run_folder.name, **listing}, indent=1, sort_keys=True
+        )
+        (folder / LIST_FILE).write_text(text + "\n")
+        if target.exists():
+            os.rename(target, Path(temporary) / "replaced")
+        os.rename(folder, target)
+    return target
+
+
+def _copy(tree: Tree, study: str, folder: Path) -> dict[str, Any]:
+    """Copy what is kept; ``present``, ``absent``, ``records`` and ``configuration`` of the list file."""
+    listing: dict[str, Any] = {"present": {}, "absent": {}, "records": [], "configuration": []}
+
+    def copy(path: str) -> None:
+        place = folder / _place(path, study)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tree.path(path), place)
+
+    for path, claims in sorted(tree.claims.items()):
+        if not path.startswith(f"{study}/") and path not in REPORT_FILES:
+            continue
+        output = claims[0].output
+        if _is_kept(path, output["size"]):
+            copy(path)
+            listing["present"][path] = output["sha256"]
+        else:
+            listing["absent"][path] = {"sha256": output["sha256"], "size": output["size"]}
+    for location, record in sorted(tree.records.items()):
+        if record["study"] != study and record["outputs"][0]["path"] not in REPORT_FILES:
+            continue
+        copy(location)
+        listing["records"].append(location)
+        for entry in record["inputs"]:
+            if entry["kind"] == "configuration" and entry["path"] not in listing["configuration"]:
+                copy(entry["path"])
+                listing["configuration"].append(entry["path"])
+    return listing
+
+
+def _read_list(folder: Path) -> dict[str, Any]:
+    path = folder / LIST_FILE
+    try:
+        listing = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); accepted is what understudy publish wrote"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path}: found no JSON ({error}); accepted is what understudy publish wrote") from None
+    if not isinstance(listing, dict) or listing.get("schema") != SCHEMA:
+        raise InputError(f"{path}: found no list of schema {SCHEMA!r}; accepted is what understudy publish wrote")
+    return listing
+
+
+def is_reference(folder: Path) -> bool:
+    """Whether a folder holds published results: of one study, or of several below it."""
+    return bool(reference_folders(folder))
+
+
+def reference_folders(folder: Path) -> list[Path]:
+    """The published studies in or below a folder."""
+    if (folder / LIST_FILE).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{LIST_FILE}"))
+
+
+def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
+    """Judge the published results of one study.
+
+    Returns
+    -------
+    dict
+        As from `audit.audit`, and ``states``: result -> ``verified``, ``absent by design`` or ``failed``.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no published results.
+    """
+    folder = Path(folder).resolve()
+    listing = _read_list(folder)
+    study = listing["study"]
+    known = [*listing["present"], *listing["records"], *listing["configuration"]]
+    # Other studies of the same run were published elsewhere, if at all: the report names them as its inputs.
+    tree = Tree(folder, elsewhere={path: folder / _place(path, study) for path in known})
+    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items()}
+    placed = {_place(path, study) for path in known} | {LIST_FILE}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    tree.files = sorted(listing["present"]) + sorted(there - placed)
+    findings = add_records(tree, [location for location in listing["records"] if tree.path(location).exists()])
+    for location in listing["records"]:
+        if not tree.path(location).exists():
+            findings.append(finding("missing_record", location, "was published and is gone; get it from git again"))
+    _drop_other_studies(tree, study)
+    for path, expected in (tree.absent | listing["present"]).items():
+        claims = tree.claims.get(path)
+        if claims and claims[0].output["sha256"] != expected:
+            findings.append(finding("forged_record", path, f"{LIST_FILE} and its record name different hashes"))
+        elif not claims:
+            findings.append(finding("missing_record", path, f"{LIST_FILE} names it and no record does"))
+    for path in tree.claims:
+        if path not in tree.absent and path not in listing["present"]:
+            findings.append(finding("missing_file", path, f"is in a record and not in {LIST_FILE}"))
+            tree.absent[path] = tree.claims[path][0].output["sha256"]
+    findings += checks_of(tree, root, report=True)
+    verdict = verdict_of(tree, findings)
+    failed = {entry["file"] for entry in verdict["findings"] if entry["severity"] == "failure"}
+    verdict["states"] = {
+        path: "failed"
+        if path in failed or f"{path}{RECORD_SUFFIX}" in failed
+        else ("absent by design" if path in listing["absent"] else "verified")
+        for path in sorted({**listing["present"], **listing["absent"]})
+    }
+    return verdict
+
+
+def _drop_other_studies(tree: Tree, study: str) -> None:
+    """Leave other studies' results out of the inputs of report and audit: they are no part of this folder."""
+    for record in tree.records.values():
+        record["inputs"] = [
+            entry
+            for entry in record["inputs"]
+            if entry["kind"] != "result" or entry["path"].startswith((f"{study}/", *REPORT_FILES))
+        ]

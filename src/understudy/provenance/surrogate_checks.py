@@ -1,0 +1,236 @@
+"""Audit of numbers: metrics recomputed from stored predictions, folds and held-out groups disjoint."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+from understudy.dataset import open_ground_truth
+from understudy.errors import InputError
+from understudy.provenance.file_checks import Tree
+from understudy.provenance.findings import Finding, finding
+from understudy.surrogate.metrics import coverage, nrmse, r2, target_metrics
+
+# Metrics are sums over float64 columns: another order of summation moves the last digits only.
+RELATIVE_TOLERANCE = 1e-6
+ABSOLUTE_TOLERANCE = 1e-9
+_HEADLINE_SUBSET = "random"
+# Keys of report.json that the report composes itself.
+_COMPOSED = ("learning_curve", "deployment", "verification", "published", "notes", "limits")
+
+
+def _same(stored: Any, computed: float) -> bool:
+    """Equal within the tolerance; null stands for a value that is not finite."""
+    if stored is None or (isinstance(stored, float) and not math.isfinite(stored)):
+        return not math.isfinite(computed)
+    if not isinstance(stored, int | float):
+        return False
+    return math.isclose(stored, computed, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+
+
+def _texts(values: Any) -> np.ndarray:
+    return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values], dtype=str)
+
+
+def _compare(file: str, where: str, stored: Mapping[str, Any], computed: Mapping[str, float]) -> Iterator[Finding]:
+    for name, value in computed.items():
+        if name not in stored or not _same(stored[name], value):
+            message = (
+                f"{where}{'.' if where else ''}{name}: says {stored.get(name)!r}, the stored predictions give {value!r}"
+            )
+            yield finding("metric_mismatch", file, message)
+
+
+def _check_metrics(tree: Tree, file: str, predictions: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
+    with h5py.File(tree.path(predictions), "r") as stored:
+        targets = _texts(stored.attrs["target_names"])
+        held = stored["heldout"]
+        subset = _texts(held["subset"][...])
+        truth, mean, lower, upper = (held[name][...] for name in ("truth", "mean", "lower", "upper"))
+        baselines = {name: held["baselines"][name]["mean"][...] for name in held.get("baselines", {})}
+    headline = subset == _HEADLINE_SUBSET
+    yield from _compare(file, "", metrics, {"n_heldout": int(headline.sum())})
+    for name, entry in metrics["subsets"].items():
+        rows = subset == name
+        if not rows.any():
+            yield finding("metric_mismatch", file, f"subsets.{name}: {predictions} has no such cases")
+            continue
+        yield from _compare(file, f"subsets.{name}", entry, {"n": int(rows.sum())})
+        for c, target in enumerate(targets):
+            computed = {
+                **target_metrics(truth[rows, c], mean[rows, c]),
+                "coverage90": coverage(truth[rows, c], lower[rows, c], upper[rows, c]),
+                "interval_width": float(np.mean(upper[rows, c] - lower[rows, c])),
+            }
+            yield from _compare(file, f"subsets.{name}.targets.{target}", entry["targets"][target], computed)
+            if name == _HEADLINE_SUBSET:
+                yield from _compare(file, f"targets.{target}", metrics["targets"][target], computed)
+                judged = {"coverage": computed["coverage90"]}
+                where = f"coverage_judgement.{target}"
+                yield from _compare(file, where, metrics["coverage_judgement"][target], judged)
+    for name, predicted in baselines.items():
+        for c, target in enumerate(targets):
+            pair = truth[headline, c], predicted[headline, c]
+            computed = {"r2": r2(*pair), "nrmse": nrmse(*pair)}
+            yield from _compare(file, f"baselines.{name}.{target}", metrics["baselines"][name][target], computed)
+            difference = {"difference_nrmse": nrmse(truth[headline, c], mean[headline, c]) - computed["nrmse"]}
+            yield from _compare(file, f"paired.{name}.{target}", metrics["paired"][name][target], difference)
+
+
+def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
+    with h5py.File(tree.path(folds), "r") as stored:
+        targets = _texts(stored.attrs["target_names"])
+        for scheme in ("random", "grouped"):
+            fold, truth, mean = (stored[scheme][name][...] for name in ("fold", "truth", "mean"))
+            for c, target in enumerate(targets):
+                pair = truth[:, c], mean[:, c]
+                computed = {"r2": r2(*pair), "nrmse": nrmse(*pair)}
+                stored_scores = metrics["cross_validation"][scheme][target]
+                yield from _compare(file, f"cross_validation.{scheme}.{target}", stored_scores, computed)
+            for entry in metrics["folds"][scheme]:
+                rows = fold == entry["fold"]
+                computed = {target: r2(truth[rows, c], mean[rows, c]) for c, target in enumerate(targets)}
+                where = f"folds.{scheme}.{entry['fold']}.r2"
+                yield from _compare(file, where, entry["r2"], computed)
+
+
+def _check_folds(tree: Tree, folds: str, training_groups: set[int] | None) -> Iterator[Finding]:
+    with h5py.File(tree.path(folds), "r") as stored:
+        for scheme in ("random", "grouped"):
+            case, group, fold = (stored[scheme][name][...] for name in ("case", "group", "fold"))
+            names, counts = np.unique(case, return_counts=True)
+            if (counts > 1).any():
+                twice = ", ".join(map(str, names[counts > 1][:5]))
+                message = f"{scheme}: cases {twice} are in more than one fold; accepted is one fold per case"
+                yield finding("leaked_fold", folds, message)
+            if scheme == "grouped":
+                shared = [int(name) for name in np.unique(group) if len(np.unique(fold[group == name])) > 1]
+                if shared:
+                    groups = ", ".join(map(str, shared[:5]))
+                    message = f"grouped: groups {groups} are in more than one fold; accepted is one fold per group"
+                    yield finding("leaked_fold", folds, message)
+            foreign = set(map(int, group)) - training_groups if training_groups is not None else set()
+            if foreign:
+                groups = ", ".join(map(str, sorted(foreign)[:5]))
+                yield finding("leaked_heldout", folds, f"{scheme}: groups {groups} are no training groups")
+
+
+def _groups(tree: Tree, dataset: str, split: str) -> tuple[set[int], set[int]]:
+    """Groups of one split, and cases of that split."""
+    with open_ground_truth(tree.path(dataset)) as truth:
+        rows = truth.split == split
+        return set(map(int, truth.group[rows])), set(map(int, truth.case[rows]))
+
+
+def _check_heldout(tree: Tree, dataset: str, predictions: str) -> Iterator[Finding]:
+    with h5py.File(tree.path(predictions), "r") as stored:
+        groups, cases = (set(map(int, stored["heldout"][name][...])) for name in ("group", "case"))
+    held_groups, held_cases = _groups(tree, dataset, "heldout")
+    if groups - held_groups or cases - held_cases:
+        found = ", ".join(map(str, sorted(groups - held_groups)[:5])) or "none"
+        message = f"holds {len(cases - held_cases)} cases that {dataset} does not hold out (groups {found})"
+        yield finding("leaked_heldout", predictions, message)
+
+
+def _check_models(tree: Tree, dataset: str, models: str) -> Iterator[Finding]:
+    """Who the models say they were fitted, stopped and calibrated with, against the splits of the ground truth."""
+    with h5py.File(tree.path(models), "r") as stored:
+        used = {
+            role: [set(map(int, stored[f"roles/{role}_{name}"][...])) for name in ("group", "case")]
+            for role in ("fitted", "stopping", "calibration")
+        }
+    for one, other in (("fitted", "stopping"), ("fitted", "calibration"), ("stopping", "calibration")):
+        shared = used[one][0] & used[other][0]
+        if shared:
+            some = ", ".join(map(str, sorted(shared)[:5]))
+            yield finding("leaked_fold", models, f"groups {some} were used as {one} and as {other} groups")
+    for role, (groups, cases) in used.items():
+        split = "calibration" if role == "calibration" else "training"
+        split_groups, split_cases = _groups(tree, dataset, split)
+        if groups - split_groups or cases - split_cases:
+            some = ", ".join(map(str, sorted(groups - split_groups)[:5])) or "none"
+            message = f"{role}: used {len(cases - split_cases)} cases that {dataset} does not give to {split}"
+            yield finding("leaked_heldout", models, f"{message} (groups {some})")
+
+
+def _guarded(file: str, findings: Iterator[Finding]) -> list[Finding]:
+    """All findings; a file without the expected content is one itself."""
+    found = []
+    try:
+        found.extend(findings)
+    except (OSError, KeyError, ValueError, TypeError, IndexError, InputError) as error:
+        text = str(error).strip("'\"")
+        found.append(finding("unreadable_file", file, f"has not the expected content: {text}"))
+    return found
+
+
+def _present(tree: Tree, *paths: str) -> bool:
+    return all(tree.path(path).is_file() and path not in tree.absent for path in paths)
+
+
+def _json(tree: Tree, path: str) -> Any:
+    return json.loads(tree.path(path).read_text())
+
+
+def check_study(tree: Tree, study: str) -> list[Finding]:
+    """Findings on one study's surrogate; files that are not there were found missing elsewhere."""
+    dataset = f"{study}/ground_truth.h5"
+    models, folds, predictions, metrics = (
+        f"{study}/surrogate/{name}" for name in ("models.h5", "cross_validation.h5", "predictions.h5", "metrics.json")
+    )
+    findings = []
+    if _present(tree, metrics, predictions):
+        findings += _guarded(metrics, _lazily(_check_metrics, tree, metrics, predictions))
+    if _present(tree, metrics, folds):
+        findings += _guarded(metrics, _lazily(_check_fold_scores, tree, metrics, folds))
+    if _present(tree, folds):
+        groups = None
+        if _present(tree, dataset):
+            try:
+                groups = _groups(tree, dataset, "training")[0]
+            except InputError as error:
+                findings.append(finding("unreadable_file", dataset, str(error)))
+        findings += _guarded(folds, _check_folds(tree, folds, groups))
+    if _present(tree, dataset, predictions):
+        findings += _guarded(predictions, _check_heldout(tree, dataset, predictions))
+    if _present(tree, dataset, models):
+        findings += _guarded(models, _check_models(tree, dataset, models))
+    return findings
+
+
+def _lazily(check: Any, tree: Tree, metrics: str, other: str) -> Iterator[Finding]:
+    """Read the metrics inside the guard of the check that needs them."""
+    yield from check(tree, metrics, other, _json(tree, metrics))
+
+
+def _plain(value: Any) -> Any:
+    """The same structure with null for values that are not finite, as report.json holds them."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
+    """report.json says of each study what its metrics.json says."""
+    if not _present(tree, "report.json"):
+        return []
+
+    def compare() -> Iterator[Finding]:
+        entries = _plain(_json(tree, "report.json"))["studies"]
+        for study in studies:
+            metrics = f"{study}/surrogate/metrics.json"
+            if study not in entries or not _present(tree, metrics):
+                continue
+            for key, value in _plain(_json(tree, metrics)).items():
+                if key not in _COMPOSED and entries[study].get(key) != value:
+                    message = f"studies.{study}.{key} is not what {metrics} says"
+                    yield finding("report_mismatch", "report.json", message)
+
+    return _guarded("report.json", compare())

@@ -1,0 +1,98 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+MISSING = "—"
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number (and no truth value)."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def score(value: Any) -> str:
+    """An R2 or a correlation: three decimals, four where three would round to one."""
+    if not is_number(value):
+        return MISSING
+    text = f"{value:.3f}"
+    return f"{value:.4f}" if text == "1.000" and value < 1 else text.replace("-", "−")
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A fraction in per cent."""
+    if not is_number(value):
+        return MISSING
+    # Adding zero turns a rounded minus zero into zero.
+    return f"{round(100 * value, digits) + 0.0:.{digits}f} %".replace("-", "−")
+
+
+def span(value: Any, show: Any) -> str:
+    """One number, or the two ends of a range, each written by ``show``."""
+    if value is None:
+        return MISSING
+    if isinstance(value, list | tuple):
+        low, high = show(value[0]), show(value[1])
+        return low if low == high else f"{low.removesuffix(' %')}–{high}"
+    return show(value)
+
+
+def ends(value: Any) -> tuple[float, float] | None:
+    """A number or a range as a range."""
+    if value is None:
+        return None
+    low, high = value if isinstance(value, list | tuple) else (value, value)
+    return float(low), float(high)
+
+
+def count(value: Any) -> str:
+    """A whole number with thin separators."""
+    return f"{round(value):,}".replace(",", "\u202f") if is_number(value) else MISSING
+
+
+def quantity(value: Any) -> str:
+    """Any number to three or four digits; words stay words."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return " to ".join(quantity(item) for item in value)
+    if value is None or not is_number(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        return (f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}").replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa.replace('-', '−')}·10{power}"
+
+
+_STEPS = (
+    (365.25 * 86400.0, "years"),
+    (86400.0, "days"),
+    (3600.0, "h"),
+    (60.0, "min"),
+    (1.0, "s"),
+    (1e-3, "ms"),
+    (1e-6, "µs"),
+)
+
+
+def duration(seconds: Any) -> str:
+    """A time span in the unit that suits it."""
+    if not is_number(seconds):
+        return MISSING
+    for size, unit in _STEPS:
+        if seconds >= size * (1.5 if unit in ("years", "days", "h", "min") else 1.0):
+            return f"{seconds / size:.3g} {unit}"
+    return "0 s" if seconds <= 0 else f"{seconds / 1e-6:.2g} µs"
+
+
+def memory(megabytes: Any) -> str:
+    """Memory in MB or GB."""
+    if not is_number(megabytes):
+        return MISSING
+    return f"{megabytes / 1000:.2f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"

@@ -1,0 +1,228 @@
+"""The report: one self-contained page for people, ``report.json`` for programs."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from understudy.report import numbers, panels, verdicts
+from understudy.report.origins import read_origins
+from understudy.report.results import StudyResults, TargetGroup, read_study, words
+from understudy.report.style import styled
+from understudy.report.summary import summarise
+from understudy.report.timings import read_timings
+from understudy.surrogate.metrics import DEFINITIONS
+
+_DEPLOYMENT_KEYS = ("n", "seconds", "seconds_per_case_direct", "threads", "device", "impact")
+_SEVERITIES = ("failure", "warning", "note")
+
+
+def _template(name: str) -> str:
+    return resources.files("understudy.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for function in (
+        numbers.score,
+        numbers.percent,
+        numbers.count,
+        numbers.quantity,
+        numbers.duration,
+        numbers.memory,
+        words,
+    ):
+        environment.filters[function.__name__] = function
+    environment.globals["span"] = numbers.span
+    environment.globals["score"] = numbers.score
+    environment.globals["percent"] = numbers.percent
+    return environment
+
+
+def _card(results: StudyResults, target: str) -> dict[str, Any]:
+    """Headline numbers of one target beside the noise floor, the best baseline and the published range."""
+    name, baseline = verdicts.best_baseline(results, target)
+    rows = [("Noise floor", results.metrics["noise_floor"].get(target, {}))]
+    rows.append((f"Best baseline: {results.baseline_label(name)}", baseline))
+    published = results.presentation.get("published", {}).get(target)
+    if published:
+        rows.append(("Published", published))
+    return {
+        "label": results.label(target),
+        "errors": results.metrics["targets"][target],
+        "rows": rows,
+        "standing": verdicts.standing(results, target),
+    }
+
+
+def _table(results: StudyResults, group: TargetGroup) -> list[dict[str, Any]]:
+    """All error measures of the group's targets, as rows."""
+    rows = []
+    for target in group.targets:
+        name, baseline = verdicts.best_baseline(results, target)
+        rows.append(
+            {
+                "label": results.label(target),
+                "unit": results.unit(target),
+                "errors": results.metrics["targets"][target],
+                "floor": results.metrics["noise_floor"].get(target, {}),
+                "baseline_name": results.baseline_label(name),
+                "baseline": baseline,
+                "random": results.metrics["cross_validation"]["random"].get(target, {}),
+                "grouped": results.metrics["cross_validation"]["grouped"].get(target, {}),
+                "comparisons": verdicts.comparisons(results, target),
+                "standing": verdicts.standing(results, target),
+                "judged": results.metrics["coverage_judgement"].get(target, {}),
+                "subsets": {
+                    subset: entry["targets"].get(target, {}) for subset, entry in results.metrics["subsets"].items()
+                },
+            }
+        )
+    return rows
+
+
+def _group(results: StudyResults, group: TargetGroup) -> dict[str, Any]:
+    return {
+        "title": group.title,
+        "headline": group.headline,
+        "cards": [_card(results, target) for target in group.targets] if group.headline else [],
+        "rows": _table(results, group),
+        "scatter": panels.scatter_pictures(results, group),
+        "errors": panels.error_picture(results, group),
+        "paired": panels.paired_picture(results, group),
+        "folds": panels.fold_picture(results, group),
+        "curves": panels.curve_pictures(results, group),
+        "coverage": panels.coverage_pictures(results, group),
+    }
+
+
+def _study_figures(results: StudyResults) -> dict[str, list[dict[str, Any]]]:
+    """The study's own figures by the section that they belong to: the simulation, or the surrogate in use."""
+    sections: dict[str, list[dict[str, Any]]] = {"simulation": [], "use": []}
+    for entry in results.presentation.get("figures", []):
+        alt = entry.get("alt") or f"{entry['title']}. {entry.get('caption', '')}".strip()
+        picture = panels.from_file(results.folder / "figures" / entry["file"], alt)
+        sections["use" if entry.get("section") == "use" else "simulation"].append(
+            {"picture": picture, "title": entry["title"], "caption": entry.get("caption", "")}
+        )
+    return sections
+
+
+def _deployment(results: StudyResults) -> list[tuple[str, str]]:
+    """The surrogate in use against direct simulation, as label and value."""
+    deployment = results.deployment
+    rows = [
+        ("Cases", numbers.count(deployment["n"])),
+        ("Surrogate, wall time", numbers.duration(deployment["seconds"])),
+        ("Surrogate, per case", numbers.duration(deployment["seconds"] / deployment["n"])),
+        (
+            "Device and threads",
+            f"{deployment.get('device', numbers.MISSING)}, {deployment.get('threads', numbers.MISSING)}",
+        ),
+        (
+            "Direct simulation, per case (measured, one core)",
+            numbers.duration(deployment.get("seconds_per_case_direct")),
+        ),
+    ]
+    ratio = verdicts.speed_up(deployment)
+    if ratio is not None:
+        direct = deployment["n"] * deployment["seconds_per_case_direct"]
+        rows.append(("Direct simulation of all, one core (extrapolated)", numbers.duration(direct)))
+        rows.append(("Speed-up", f"{numbers.count(float(f'{ratio:.2g}'))} ×"))
+    rows += [(words(key), numbers.quantity(value)) for key, value in deployment.items() if key not in _DEPLOYMENT_KEYS]
+    if deployment.get("impact"):
+        rows.insert(0, ("Shown for", str(deployment["impact"])))
+    return rows
+
+
+def _study(results: StudyResults) -> dict[str, Any]:
+    """Everything that the page says about one study."""
+    presentation = results.presentation
+    checks = results.verification
+    held = results.heldout
+    random = held.subset == "random"
+    return {
+        "name": results.name,
+        "title": presentation["title"],
+        "question": presentation.get("question", ""),
+        "notes": presentation.get("notes", []),
+        "limits": presentation.get("limits", []),
+        "in_short": verdicts.in_short(results),
+        "what_was_run": presentation.get("what_was_run", []),
+        "n_train": results.metrics["n_train"],
+        "n_heldout": results.metrics["n_heldout"],
+        "subsets": results.metrics["subsets"],
+        "baselines": [results.baseline_label(name) for name in results.baselines],
+        "has_worst": bool((~random).any()),
+        "flagged": {
+            name: float(held.flagged[held.subset == name].mean())
+            for name in results.metrics["subsets"]
+            if (held.subset == name).any()
+        },
+        "groups": [_group(results, group) for group in results.groups()],
+        "curve_key": panels.curve_key(results),
+        "checks": checks,
+        "checks_passed": sum(bool(check["passed"]) for check in checks),
+        "figures": _study_figures(results),
+        "deployment": _deployment(results),
+        "has_published": bool(presentation.get("published")),
+    }
+
+
+def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    findings = sorted(audit["findings"], key=lambda entry: _SEVERITIES.index(entry["severity"]))
+    counts = {severity: sum(entry["severity"] == severity for entry in findings) for severity in _SEVERITIES}
+    return {"passed": bool(audit["passed"]), "findings": findings, "counts": counts, "files": audit.get("files")}
+
+
+def write_report(run_folder: Path, studies: Sequence[str], audit: Mapping[str, Any], html: Path, json: Path) -> None:
+    """Write the page and its numbers.
+
+    Parameters
+    ----------
+    run_folder : ``results/<run>``.
+    studies : names of the studies to show; each has its folder below ``run_folder``.
+    audit : the verdict on everything upstream of the report.
+    html, json : where to write.
+
+    Raises
+    ------
+    InputError
+        If a file that the report shows is missing or is not what its name says.
+    """
+    read = [read_study(run_folder, study) for study in studies]
+    run = run_folder.resolve().name
+    with styled():
+        shown = [_study(results) for results in read]
+    timings = read_timings(run_folder / "benchmarks")
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            css=Markup(_template("page.css")),
+            run=run,
+            studies=shown,
+            audit=_audit(audit),
+            timings=timings,
+            total_wall_s=sum(entry.wall_s for entry in timings),
+            total_cpu_s=sum(entry.cpu_s or 0.0 for entry in timings),
+            origins=read_origins(run_folder),
+            definitions=DEFINITIONS,
+        )
+    )
+    html.write_text(text, encoding="utf-8")
+    numbers_text = json_format.dumps(summarise(run, read, audit), indent=2, sort_keys=True, allow_nan=False)
+    json.write_text(numbers_text + "\n", encoding="utf-8")

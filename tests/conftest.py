@@ -1,0 +1,89 @@
+"""What tests share: a private copy of the project and a finished small run in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow", "envs", "tests", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project whose files a test may change."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables under which programs use the copy's library and this test's Python."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return {**os.environ, "PYTHONPATH": str(self.folder / "src"), "PATH": path, "OMP_NUM_THREADS": "1"}
+
+    def run(self, *command: str, timeout: float = 300) -> subprocess.CompletedProcess:
+        """Run a program of this environment in the copy's folder."""
+        return subprocess.run(
+            [str(Path(sys.executable).parent / command[0]), *command[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def snakemake(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+        """Snakemake at the tiny scale on two cores."""
+        return self.run("snakemake", "--cores", "2", "--configfile", "tests/tiny.yaml", *arguments, timeout=timeout)
+
+    def planned(self, *arguments: str) -> set[str]:
+        """Rules that Snakemake would run now (targets without a shell command left out)."""
+        process = self.snakemake("-n", *arguments)
+        text = process.stdout + process.stderr
+        assert process.returncode == 0, text
+        table = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", text, re.MULTILINE | re.DOTALL)
+        if table is None:
+            assert "Nothing to be done" in text, text
+            return set()
+        return {line.split()[0] for line in table.group(1).splitlines() if line.strip()} - {"all", "axon", "report"}
+
+
+def copy_project(folder: Path) -> Project:
+    """The project's own files, without outputs and environments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source = REPOSITORY / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(source, folder / part)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy with a finished tiny run; tests that change it take `project` instead."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    process = project.snakemake(timeout=600)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A test's own copy of the finished run, Snakemake's metadata and file times included."""
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def empty_project(tmp_path: Path) -> Project:
+    """A test's own copy of the project without any results."""
+    return copy_project(tmp_path / "project")

@@ -1,0 +1,58 @@
+"""The ``understudy`` command: help, configuration, and errors without tracebacks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from understudy.cli import main
+
+COMMANDS = ("audit", "predict", "resume", "publish", "configuration")
+
+
+def status(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--help") == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS) and "90 % intervals" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(command, "--help") == 0
+    assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+def test_no_command_is_refused() -> None:
+    assert status() == 2
+    assert status("audit") == 2
+    assert status("audit", "x", "--", "--cores", "2") == 2
+
+
+def test_configuration_is_compared_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ("--folder", str(tmp_path))
+    assert status("configuration", "--check", *folder) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert status("configuration", *folder) == 0
+    assert "training_profiles" in (tmp_path / "config/config.yaml").read_text()
+    assert "axon" in json.loads((tmp_path / "workflow/config.schema.json").read_text())["properties"]
+    assert status("configuration", "--check", *folder) == 0
+    (tmp_path / "config/config.yaml").write_text("run: other\n")
+    capsys.readouterr()
+    assert status("configuration", "--check", *folder) == 1
+    assert "config.yaml: is not what the models say" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [("audit",), ("publish", "--study", "axon"), ("resume",)])
+def test_what_is_no_run_is_named(command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, *options = command
+    assert status(name, str(tmp_path / "nothing"), *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and "nothing" in error and "Traceback" not in error

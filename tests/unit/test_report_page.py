@@ -1,0 +1,181 @@
+"""The report page and report.json, from a whole run folder in the form in which the workflow leaves it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import h5py
+import pytest
+from report_run import AUDIT, TARGETS, write_run
+
+from understudy.errors import InputError
+from understudy.provenance.job import job
+from understudy.report.page import write_report
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Checks nesting while it reads, and collects what the tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.loaded: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {key: value or "" for key, value in attrs}
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag == "a" and values["href"].startswith("#"):
+            self.targets.append(values["href"][1:])
+        if tag == "img":
+            self.images.append(values)
+        self.loaded += [values[key] for key in ("src", "srcset", "data") if key in values]
+        if tag == "link":
+            self.loaded.append(values["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "demo"
+    write_run(folder)
+    # A real job, so that the page lists a real record.
+    with job(
+        program="judge_results",
+        inputs={},
+        outputs={"audit": folder / "audit.json"},
+        parameters={},
+        seed=5,
+        run_folder=folder,
+    ) as this:
+        this.temporary("audit").write_text(json.dumps(AUDIT))
+    write_report(folder, ["axon"], AUDIT, folder / "report.html", folder / "report.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> Page:
+    return Page((run / "report.html").read_text(encoding="utf-8"))
+
+
+def test_page_is_self_contained_and_well_formed(run: Path, page: Page) -> None:
+    assert all(address.startswith("data:") for address in page.loaded)
+    assert "<script" not in (run / "report.html").read_text(encoding="utf-8")
+    assert set(page.targets) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_every_picture_is_whole_and_described(page: Page) -> None:
+    # 12 scatters and 12 learning curves with a key, five figures for each of three groups, two of the study's own.
+    assert len(page.images) == 12 + 12 + 1 + 3 * 5 + 2
+    for image in page.images:
+        assert len(image["alt"]) >= 9
+        kind, content = image["src"].split(";base64,")
+        head = base64.b64decode(content)[:8]
+        assert head == (b"\x89PNG\r\n\x1a\n" if kind == "data:image/png" else b"<?xml ve"), kind
+
+
+def test_page_says_what_matters(page: Page) -> None:
+    text = re.sub(r"\s+", " ", page.text)
+    assert "The fibre field is synthetic" in text
+    assert "gradient boosting better: the network is not worth it here" in text
+    assert "the network adds nothing here" in text
+    assert "1 of 2 checks pass" in text
+    assert "direct simulation would take 68.4 min of one core (extrapolated" in text  # 13,234 x 0.31 s
+    assert "R2 = 1 - SSE/SST" in text and "NRMSE = RMSE/(max - min" in text
+    assert "uncommitted <code>" in text  # escaped in the source, whole for the reader
+    assert "judge_results" in text and "audit.json.prov.json" not in text
+    assert "2.01 min" in text and "812 MB" in text  # benchmark of simulate_axons
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_report_json_keeps_the_contract(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    assert report["run"] == "demo"
+    assert report["audit"]["passed"] is True and len(report["audit"]["findings"]) == 2
+    study = report["studies"]["axon"]
+    metrics = json.loads((run / "axon" / "surrogate" / "metrics.json").read_text())
+    assert study["n_train"] == 500 and study["n_heldout"] == metrics["n_heldout"]
+    assert set(study["targets"]) == set(TARGETS)
+    for target in TARGETS:
+        assert {"unit", "r2", "nrmse", "mape", "pearson_r", "coverage90"} <= study["targets"][target].keys()
+        assert study["targets"][target] == metrics["targets"][target]
+        assert 0 < study["targets"][target]["nrmse"] < 1  # a fraction, not per cent
+    assert {"random", "grouped"} == study["cross_validation"].keys()
+    assert [point["n"] for point in study["learning_curve"]] == [50, 100, 200, 300, 500]
+    assert set(study["baselines"]["peak_strain"]) == set(TARGETS)
+    assert {"n", "seconds", "seconds_per_case_direct"} <= study["deployment"].keys()
+    assert {"name", "value", "expected", "tolerance", "passed"} <= study["verification"][0].keys()
+
+
+def test_same_input_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    write_report(run, ["axon"], AUDIT, tmp_path / "again.html", tmp_path / "again.json")
+    assert (tmp_path / "again.html").read_bytes() == (run / "report.html").read_bytes()
+    assert (tmp_path / "again.json").read_bytes() == (run / "report.json").read_bytes()
+
+
+def _broken(run: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "demo"
+    shutil.copytree(run, copy)
+    return copy
+
+
+def _write(run: Path, audit: dict = AUDIT) -> str:
+    write_report(run, ["axon"], audit, run / "new.html", run / "new.json")
+    return (run / "new.html").read_text(encoding="utf-8")
+
+
+def test_failed_audit_and_unjudged_coverage_show(run: Path, tmp_path: Path) -> None:
+    copy = _broken(run, tmp_path)
+    path = copy / "axon" / "surrogate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    for target in TARGETS:
+        metrics["coverage_judgement"][target] |= {"passed": None, "low": None, "high": None}
+        metrics["targets"][target]["mape"] = float("nan")
+        for baseline in metrics["paired"].values():
+            baseline[target] |= {"low": None, "high": None}
+    path.write_text(json.dumps(metrics))
+    finding = {"severity": "failure", "kind": "changed_file", "file": "axon/ground_truth.h5", "message": "other bytes"}
+    text = _write(copy, {"passed": False, "findings": [finding]})
+    assert "audit failed: 1 failure<" in text
+    assert "too few cases or groups to judge that" in text and "not judged: too few held-out groups" in text
+    assert json.loads((copy / "new.json").read_text())["studies"]["axon"]["targets"]["tau_failed"]["mape"] is None
+
+
+@pytest.mark.parametrize(
+    "name", ["surrogate/metrics.json", "surrogate/predictions.h5", "verification.json", "figures/pulses.png"]
+)
+def test_missing_file_is_named(run: Path, tmp_path: Path, name: str) -> None:
+    copy = _broken(run, tmp_path)
+    (copy / "axon" / name).unlink()
+    with pytest.raises(InputError, match=re.escape(name)):
+        _write(copy)
+
+
+def test_foreign_predictions_are_refused(run: Path, tmp_path: Path) -> None:
+    copy = _broken(run, tmp_path)
+    with h5py.File(copy / "axon" / "surrogate" / "predictions.h5", "a") as file:
+        del file["heldout/lower"]
+    with pytest.raises(InputError, match="accepted is a file of held-out predictions"):
+        _write(copy)

@@ -1,0 +1,301 @@
+"""What reruns after a change: the exact set of rules under ``snakemake -n``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+from conftest import Project
+
+from understudy import settings
+
+# Rules that compute with the injury model.
+INJURY = {"simulate_axons", "measure_noise_floor", "verify_axon", "map_injury"}
+# Rules fed by each rule, written down independently of the rule files.
+FEEDS = {
+    "map_fibre_orientation": {"simulate_impacts", "verify_axon", "draw_axon"},
+    "simulate_impacts": {"sample_profiles", "verify_axon", "map_injury", "draw_axon"},
+    "sample_profiles": {"simulate_axons", "measure_noise_floor"},
+    "simulate_axons": {
+        "train_surrogate",
+        "cross_validate_surrogate",
+        "measure_learning_curve",
+        "evaluate_surrogate",
+        "draw_axon",
+    },
+    "measure_noise_floor": {"evaluate_surrogate"},
+    "verify_axon": {"draw_axon", "judge_results", "write_report"},
+    "train_surrogate": {"evaluate_surrogate", "map_injury"},
+    "cross_validate_surrogate": {"evaluate_surrogate", "write_report"},
+    "measure_learning_curve": {"evaluate_surrogate", "write_report"},
+    "evaluate_surrogate": {"judge_results", "write_report"},
+    "map_injury": {"draw_axon", "judge_results", "write_report"},
+    "draw_axon": {"judge_results", "write_report"},
+    "judge_results": {"write_report"},
+    "write_report": set(),
+}
+ALL = set(FEEDS)
+SURROGATE = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", "evaluate_surrogate"}
+
+
+def downstream(*rules: str) -> set[str]:
+    """The rules and everything that they feed."""
+    found: set[str] = set()
+    waiting = list(rules)
+    while waiting:
+        rule = waiting.pop()
+        if rule not in found:
+            found.add(rule)
+            waiting.extend(FEEDS[rule])
+    return found
+
+
+# Where a key of the configuration first acts. The longest prefix counts; keys that no stage reads rerun nothing.
+FIRST = {
+    "seed": {
+        "simulate_impacts",
+        "sample_profiles",
+        "simulate_axons",
+        "measure_noise_floor",
+        "verify_axon",
+        "map_injury",
+        *SURROGATE,
+    },
+    "data_dir": set(),
+    "execution": set(),
+    "axon.impacts": {"simulate_impacts", "verify_axon"},
+    "axon.head": {"simulate_impacts", "verify_axon"},
+    "axon.tissue": {"simulate_impacts", "verify_axon"},
+    "axon.fibres.source": {"map_fibre_orientation"},
+    "axon.fibres.voxel_mm": {"map_fibre_orientation"},
+    "axon.fibres.white_matter_threshold": {"map_fibre_orientation"},
+    # Where the streamlines come from is tracked by their content alone; the tiny study has none.
+    "axon.fibres.tractogram": set(),
+    "axon.fibres.sha256": set(),
+    "axon.fibres.url": set(),
+    "axon.sampling": {"sample_profiles"},
+    "axon.sampling.noise_floor_profiles": {"sample_profiles", "measure_noise_floor"},
+    "axon.sampling.noise_floor_scale": {"sample_profiles", "measure_noise_floor"},
+    "axon.injury": INJURY,
+    "axon.network": {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve"},
+    "axon.surrogate.training": {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve"},
+    "axon.surrogate.cross_validation": {"cross_validate_surrogate"},
+    "axon.surrogate.learning_curve": {"measure_learning_curve"},
+    "axon.surrogate.calibration": {"train_surrogate"},
+    "axon.surrogate.evaluation": {"measure_learning_curve", "evaluate_surrogate"},
+}
+
+
+def first_rules(key: str) -> set[str]:
+    """Rules that read a key themselves."""
+    prefix = max((known for known in FIRST if key == known or key.startswith(f"{known}.")), key=len)
+    return FIRST[prefix]
+
+
+def get(values: Any, dotted: str) -> Any:
+    for part in dotted.split("."):
+        values = values[part]
+    return values
+
+
+def put(values: dict, dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for part in parents:
+        values = values.setdefault(part, {})
+    values[last] = value
+
+
+# Keys whose nearest other value needs a second key, or more than a nudge.
+OTHER_VALUES: dict[str, dict[str, Any]] = {
+    "axon.impacts.source": {"axon.impacts.source": "csv", "axon.impacts.csv_folder": "pulses"},
+    "axon.impacts.csv_folder": {"axon.impacts.csv_folder": "pulses"},
+    "axon.impacts.axial_share": {"axon.impacts.axial_share": 0.5, "axon.impacts.coronal_share": 0.2},
+    "axon.impacts.coronal_share": {"axon.impacts.coronal_share": 0.2, "axon.impacts.sagittal_share": 0.4},
+    "axon.impacts.sagittal_share": {"axon.impacts.sagittal_share": 0.2, "axon.impacts.axial_share": 0.5},
+    "axon.fibres.source": {"axon.fibres.source": "auto"},
+    "axon.fibres.tractogram": {"axon.fibres.tractogram": "other.trk"},
+    "axon.fibres.sha256": {"axon.fibres.sha256": "0" * 64},
+    "axon.fibres.url": {"axon.fibres.url": "https://example.org/a.trk", "axon.fibres.sha256": "0" * 64},
+    "axon.tissue.prony_moduli": {"axon.tissue.prony_moduli": [0.6, 0.04]},
+    "axon.tissue.prony_times_s": {"axon.tissue.prony_times_s": [0.006, 0.07]},
+    "axon.network.widths": {"axon.network.widths": [8, 16]},
+    "axon.surrogate.learning_curve.sizes": {"axon.surrogate.learning_curve.sizes": [20, 50]},
+    "data_dir": {"data_dir": "elsewhere"},
+    "execution.launcher": {"execution.launcher": "mpirun"},
+}
+# `run` names the folder and `studies` the targets: they make another run, not a changed one.
+NOT_KEYS_OF_A_RESULT = {"run", "studies"}
+
+
+def changed(key: str, field: Any, now: Any) -> dict[str, Any]:
+    """Another accepted value of a key, with the keys that must change with it."""
+    if key in OTHER_VALUES:
+        return OTHER_VALUES[key]
+    options = field.annotation.__args__ if typing.get_origin(field.annotation) is Literal else None
+    if options is not None:
+        return {key: next(option for option in options if option != now)}
+    if isinstance(now, bool):
+        return {key: not now}
+    if isinstance(now, int):
+        return {key: now + 1}
+    if isinstance(now, float):
+        return {key: now * 0.99 if now else 0.01}
+    raise AssertionError(f"{key}: no other value known for {now!r} ({field.annotation})")
+
+
+def all_keys() -> dict[str, Any]:
+    return {key: field for key, field in settings.all_fields() if key not in NOT_KEYS_OF_A_RESULT}
+
+
+def tiny_values(project: Project) -> dict[str, Any]:
+    return yaml.safe_load((project.folder / "tests" / "tiny.yaml").read_text())
+
+
+def test_every_key_reaches_exactly_the_stages_that_read_it(finished: Project) -> None:
+    """Every key in turn: the stage files that change are those of the rules that the table names."""
+    values = tiny_values(finished)
+    before = settings.load(values)
+    stages = settings.load_stages("axon")
+    assert not {key for key in all_keys() if not any(key == k or key.startswith(f"{k}.") for k in FIRST)}
+    for key, field in all_keys().items():
+        other = yaml.safe_load(yaml.safe_dump(values))
+        for name, value in changed(key, field, get(before.model_dump(mode="json"), key)).items():
+            put(other, name, value)
+        after = settings.load(other)
+        assert after != before, key
+        found = {
+            stage
+            for stage in stages
+            if settings.stage_values(before, "axon", stage) != settings.stage_values(after, "axon", stage)
+        }
+        assert found == first_rules(key), key
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in all_keys()])
+def test_every_key_reruns_exactly_its_rules(project: Project, key: str) -> None:
+    """Every key in turn through Snakemake itself."""
+    values = tiny_values(project)
+    now = get(settings.load(values).model_dump(mode="json"), key)
+    for name, value in changed(key, all_keys()[key], now).items():
+        put(values, name, value)
+    (project.folder / "pulses").mkdir()
+    (project.folder / "pulses" / "a.csv").write_text("time_ms\n")
+    (project.folder / "tests" / "tiny.yaml").write_text(yaml.safe_dump(values))
+    assert project.planned() == downstream(*first_rules(key))
+
+
+@pytest.mark.parametrize(
+    "key", ["seed", "axon.head.scale", "axon.injury.dt_ms", "axon.surrogate.training.epochs", "execution.ranks"]
+)
+def test_one_key_of_each_kind_reruns_exactly_its_rules(project: Project, key: str) -> None:
+    test_every_key_reruns_exactly_its_rules(project, key)
+
+
+def edit(project: Project, module: str, old: str, new: str) -> None:
+    path = project.folder / module
+    text = path.read_text()
+    assert old in text, f"{module} has no {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def add_logic(project: Project, module: str) -> None:
+    path = project.folder / module
+    path.write_text(path.read_text() + "\n\nADDED = 1\n")
+
+
+def test_finished_run_has_nothing_to_do(finished: Project) -> None:
+    assert finished.planned() == set()
+
+
+def test_empty_results_give_all_jobs(empty_project: Project) -> None:
+    assert empty_project.planned() == ALL
+
+
+@pytest.mark.parametrize(
+    ("module", "first"),
+    [
+        (
+            "src/understudy/axon/axon_mechanics.py",
+            {"simulate_axons", "measure_noise_floor", "verify_axon", "map_injury"},
+        ),
+        ("src/understudy/axon/brain_mechanics.py", {"simulate_impacts", "verify_axon"}),
+        ("src/understudy/axon/sampling.py", {"sample_profiles"}),
+        ("src/understudy/axon/surrogate.py", {*SURROGATE, "map_injury"}),
+        ("src/understudy/surrogate/metrics.py", {*SURROGATE, "measure_noise_floor", "map_injury", "write_report"}),
+        ("src/understudy/farm/shards.py", {"simulate_impacts", "simulate_axons", "measure_noise_floor"}),
+        ("src/understudy/report/page.py", {"write_report"}),
+        ("src/understudy/provenance/job.py", set()),
+        ("scripts/sample_profiles.py", {"sample_profiles"}),
+    ],
+)
+def test_logic_changed_in_a_module(project: Project, module: str, first: set[str]) -> None:
+    add_logic(project, module)
+    assert project.planned() == downstream(*first)
+
+
+def test_comment_and_docstring_rerun_nothing(project: Project) -> None:
+    for module in ("axon/axon_mechanics.py", "surrogate/metrics.py", "report/page.py"):
+        path = project.folder / "src/understudy" / module
+        first, rest = path.read_text().split("\n", 1)
+        assert first.startswith('"""')
+        other = first.replace('"""', '"""Another docstring. ', 1)
+        path.write_text(f"# A comment.\n{other}\n{rest}\n# One more.\n")
+    assert project.planned() == set()
+
+
+def test_touch_reruns_nothing(project: Project) -> None:
+    later = time.time() + 100
+    for folder in ("src", "scripts", "rules", "config", "profiles", "workflow", "tests", "results/tiny/axon/config"):
+        for path in (project.folder / folder).rglob("*"):
+            os.utime(path, (later, later))
+    os.utime(project.folder / "Snakefile", (later, later))
+    assert project.planned() == set()
+
+
+def write_large_tractogram(path: Path) -> None:
+    """Streamlines through the white matter in MNI152 space, more than 1 MB of them."""
+    import nibabel
+    import numpy as np
+    from understudy.axon.white_matter import white_matter_voxels
+
+    white_matter = white_matter_voxels(4.0, 0.38)
+    offsets = np.linspace(-6.0, 6.0, 7)[:, None] * np.array([[1.0, 0.0, 0.0]])
+    lines = [(centre + offsets).astype(np.float32) for centre in white_matter.centre_mm]
+    tractogram = nibabel.streamlines.Tractogram(lines, affine_to_rasmm=np.eye(4))
+    nibabel.streamlines.save(tractogram, str(path))
+    assert path.stat().st_size > 2**20
+
+
+def test_git_checkout_reruns_nothing_with_a_large_input(project: Project) -> None:
+    """New times on every source and on an external input above 1 MB; then other content of that input."""
+    streamlines = project.folder / "data" / "large.trk"
+    streamlines.parent.mkdir()
+    write_large_tractogram(streamlines)
+    values = tiny_values(project)
+    put(values, "axon.fibres.source", "tractogram")
+    put(values, "axon.fibres.tractogram", "large.trk")
+    (project.folder / "tests" / "tiny.yaml").write_text(yaml.safe_dump(values))
+    assert project.planned() == ALL
+    process = project.snakemake("--until", "map_fibre_orientation")
+    assert process.returncode == 0, process.stdout + process.stderr
+    rest = ALL - {"map_fibre_orientation"}
+    assert project.planned() == rest
+
+    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "all"]
+    for command in (["git", "init", "-q"], ["git", "add", "-A", ":!results", ":!.snakemake"], commit):
+        subprocess.run(command, cwd=project.folder, check=True)
+    tracked = subprocess.run(["git", "ls-files"], cwd=project.folder, check=True, capture_output=True, text=True)
+    for name in tracked.stdout.split():
+        (project.folder / name).unlink()
+    time.sleep(1.1)
+    subprocess.run(["git", "checkout", "-q", "--", "."], cwd=project.folder, check=True)
+    assert project.planned() == rest
+
+    streamlines.write_bytes(streamlines.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
+    assert project.planned() == ALL

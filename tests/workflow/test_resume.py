@@ -1,0 +1,146 @@
+"""`understudy resume`: orphans of a killed Snakemake are ended, living ones respected, and the run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from understudy.errors import InputError
+from understudy.provenance.attempts import is_orphan, open_attempts
+from understudy.provenance.processes import living_workflows
+from understudy.provenance.resume import end_orphans, latest_run, resume
+
+SNAKEFILE = """
+rule all:
+    default_target: True
+    input:
+        "results/small/axon/slow.txt",
+
+
+rule slow:
+    output:
+        "results/small/axon/slow.txt",
+        "results/small/axon/slow.txt.prov.json",
+    shell:
+        "{config[python]} scripts/slow.py"
+"""
+
+PROGRAM = """
+import time
+from pathlib import Path
+
+from understudy.provenance.job import job
+
+root = Path.cwd()
+outputs = {"slow": root / "results/small/axon/slow.txt"}
+with job(program="slow", inputs={}, outputs=outputs, parameters={}, root=root) as this:
+    this.temporary("slow").write_text("half")
+    while Path("wait").exists():
+        time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """A workflow of one rule, which works for as long as a file named ``wait`` is there."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/slow.py").write_text(PROGRAM)
+    config = tmp_path / "results/small/config"
+    config.mkdir(parents=True)
+    (config / "configuration.yaml").write_text("run: small\n")
+    command = {"configfiles": [], "config": [f"python={sys.executable}"], "cores": 1, "targets": ["all"]}
+    (config / "command.json").write_text(json.dumps(command))
+    (tmp_path / "wait").touch()
+    yield tmp_path
+    for process in psutil.process_iter():
+        try:
+            inside = Path(process.cwd()) == tmp_path
+        except (psutil.Error, OSError):
+            continue
+        if inside and process.pid != os.getpid():
+            process.kill()
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def start(project: Path) -> subprocess.Popen:
+    """Snakemake, as soon as its job has begun."""
+    arguments = ["--cores", "1", "--config", f"python={sys.executable}"]
+    snakemake = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(lambda: len(open_attempts(project / "results/small/.work")) == 1)
+    return snakemake
+
+
+def test_killed_run_goes_on(project: Path) -> None:
+    run_folder = project / "results/small"
+    snakemake = start(project)
+    (attempt,) = open_attempts(run_folder / ".work")
+    assert attempt["workflow"]["pid"] == snakemake.pid and not is_orphan(attempt)
+    with pytest.raises(InputError, match=f"Snakemake .*{snakemake.pid}"):
+        resume(run_folder, folder=project)
+    with pytest.raises(InputError, match=f"started by Snakemake {snakemake.pid}"):
+        end_orphans(run_folder, print)
+
+    os.kill(snakemake.pid, signal.SIGKILL)
+    snakemake.wait()
+    (orphan,) = open_attempts(run_folder / ".work")
+    assert is_orphan(orphan) and living_workflows(project) == []
+    assert any((project / ".snakemake/locks").iterdir())
+
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if line == "unlocking the folder":  # the orphan is gone: the next attempt may finish
+            (project / "wait").unlink()
+
+    assert resume(run_folder, ["--quiet", "all"], folder=project, tell=tell) == 0
+    assert any(f"ending process {orphan['process']['pid']}" in line for line in told)
+    assert not (project / "wait").exists()
+    assert not psutil.pid_exists(orphan["process"]["pid"])
+    assert (run_folder / "axon/slow.txt").exists() and (run_folder / "axon/slow.txt.prov.json").exists()
+    log = (run_folder / ".work/attempts/slow.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in log] == ["start", "interrupted", "start", "end"]
+    assert [path.name for path in (run_folder / "axon").iterdir() if "partial" in path.name] == []
+
+
+def test_job_started_by_hand_is_not_ended(project: Path) -> None:
+    run_folder = project / "results/small"
+    program = subprocess.Popen([sys.executable, "scripts/slow.py"], cwd=project)
+    until(lambda: len(open_attempts(run_folder / ".work")) == 1)
+    with pytest.raises(InputError, match="started by hand"):
+        resume(run_folder, folder=project)
+    assert program.poll() is None
+    (project / "wait").unlink()
+    assert program.wait(timeout=30) == 0
+
+
+def test_latest_run_is_found(project: Path) -> None:
+    other = project / "results/other/config"
+    other.mkdir(parents=True)
+    (other / "command.json").write_text("{}")
+    os.utime(other / "command.json", (1, 1))
+    assert latest_run(project / "results") == project / "results/small"
+    with pytest.raises(InputError, match="found no run"):
+        latest_run(project / "scripts")
