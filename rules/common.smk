@@ -12,7 +12,11 @@ from understudy.provenance.fingerprint import fingerprint
 
 
 def refuse(error):
-    """End with the message alone: a traceback of the workflow's own code tells a user nothing."""
+    """End with the message alone: a traceback of the workflow's own code tells a user nothing.
+
+    An exception would not do inside an input function: where outputs exist, Snakemake takes it for a rule that cannot
+    run and goes on with what is there.
+    """
     sys.exit(f"error: {error}")
 
 
@@ -125,7 +129,7 @@ def tractogram_input(fibres):
         return ancient(path)
     if fibres.source == "auto":
         return []
-    raise WorkflowError(
+    refuse(
         f"axon.fibres.tractogram: found no file {path}; accepted are a TRK or TCK file (absolute or below data_dir), "
         "an address in axon.fibres.url with axon.fibres.sha256, or axon.fibres.source: synthetic"
     )
@@ -143,7 +147,7 @@ def digest(path, expected):
     if not Path(path).exists():
         return None
     if Path(path).stat().st_size > 64 * 2**20:
-        raise WorkflowError(
+        refuse(
             f"{path}: found more than 64 MiB and no sha256; accepted is a sha256 key beside the file's key"
         )
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -156,7 +160,7 @@ def impact_files(impacts):
     folder = Path(external(impacts.csv_folder))
     files = sorted(str(path) for path in folder.glob("*.csv"))
     if not files:
-        raise WorkflowError(
+        refuse(
             f"axon.impacts.csv_folder: found no *.csv file in {folder}; accepted is a folder with one file per impact"
         )
     return files

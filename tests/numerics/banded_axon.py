@@ -8,7 +8,7 @@ from scipy.linalg import cho_solve_banded, cholesky_banded
 BOLTZMANN_310_K_PN_NM = 1.380649e-2 * 310.15
 
 
-def simulate(strain, geometry, injury, sample_ms=1.0, max_iterations=40):
+def simulate(strain, geometry, injury, sample_ms=1.0, max_iterations=200):
     """The four outputs of one history (t,) in one layout, at one step per sample, and the number of factorisations."""
     dt = 1e-3 * sample_ms
     lines, stations, pairs = geometry.n_lines, geometry.n_stations, geometry.pairs
@@ -16,9 +16,7 @@ def simulate(strain, geometry, injury, sample_ms=1.0, max_iterations=40):
     tau = np.arange(len(pairs)) < geometry.n_tau_pairs
     k = np.where(tau, injury.tau_stiffness_pN_per_nm, injury.neurofilament_stiffness_pN_per_nm)
     beta = np.where(tau, injury.tau_maxwell_ratio, injury.neurofilament_maxwell_ratio)
-    relax = np.where(
-        tau, injury.tau_relaxation_s / injury.tau_maxwell_ratio, injury.neurofilament_relaxation_s
-    )
+    relax = np.where(tau, injury.tau_relaxation_s / injury.tau_maxwell_ratio, injury.neurofilament_relaxation_s)
     decay = np.exp(-dt / relax)
     gain = (1 - decay) * relax / dt
     decay_a = np.exp(-dt / injury.axolemma_relaxation_s)
@@ -39,7 +37,7 @@ def simulate(strain, geometry, injury, sample_ms=1.0, max_iterations=40):
     out = np.zeros(4)
     factor, factorisations = None, 0
     for eps in strain:
-        for iteration in range(max_iterations):
+        for _ in range(max_iterations):
             holding = np.bincount(link_place[alive], minlength=stations * len(pairs)).reshape(stations, -1)
             memory = k * beta * (decay * q - gain * slip)
             if factor is None:

@@ -72,9 +72,7 @@ def link_solids(geometry: AxonGeometry, injury: Injury, dt_s: float) -> Solids:
 
 def axolemma_solids(geometry: AxonGeometry, injury: Injury, dt_s: float) -> Solids:
     """Solids of the axolemma, one per element."""
-    return _solids(
-        geometry.axial_pN_per_nm[:, -1], injury.axolemma_maxwell_ratio, injury.axolemma_relaxation_s, dt_s
-    )
+    return _solids(geometry.axial_pN_per_nm[:, -1], injury.axolemma_maxwell_ratio, injury.axolemma_relaxation_s, dt_s)
 
 
 def reactions(
@@ -134,9 +132,8 @@ def energy_balance(history: AxonHistory, geometry: AxonGeometry, injury: Injury,
         history.before_failure_nm, history.displacement_nm, history.survivors, strict=True
     ):
         total, force, s, e, _, _ = evaluate(before, survivors)
-        dissipated = (
-            float((survivors * links.dissipated(q, s - slip, dt_s)).sum())
-            + float(sheath.dissipated(qa, e - stretch, dt_s).sum())
+        dissipated = float((survivors * links.dissipated(q, s - slip, dt_s)).sum()) + float(
+            sheath.dissipated(qa, e - stretch, dt_s).sum()
         )
         step_work = 0.5 * (force_old + force) * (before[-1, 0] - u_old[-1, 0])
         work += step_work

@@ -255,7 +255,7 @@ def reference_geometry(injury: Injury) -> AxonGeometry:
 
 
 def layout_set(injury: Injury, seed: int) -> list[AxonGeometry]:
-    """The common set of layouts, the same for all profiles; layout k draws from spawn key (0, 1, k) of the root seed."""
+    """The common set of layouts, the same for all profiles; layout k draws from spawn key (0, 1, k) of the seed."""
     return [
         build_geometry(injury, np.random.SeedSequence(seed, spawn_key=(*_LAYOUT_STAGE, k)))
         for k in range(injury.layouts)

@@ -27,7 +27,7 @@ from understudy.axon.simd_lanes import (
     where_greater,
 )
 
-MAX_ITERATIONS = 40
+MAX_ITERATIONS = 200
 """Cap of the iterations within a step; what still fails then is equilibrated in the next step."""
 
 _LARGEST_EXPONENT = 60.0
@@ -164,7 +164,7 @@ def load_case(state, lattice, law, lane, g):
 
 @njit(cache=True, inline="always")
 def bell_hazard(law, slip, history, so_far, halves):
-    """Integrated off-rate, ``so_far`` plus that many half steps at the rate under the present force, Maxwell included."""
+    """Integrated off-rate: ``so_far`` plus that many half steps at the rate at the present force, Maxwell included."""
     force = magnitude(multiply_add(splat(law.stiffness[0]), slip, history)) * splat(law.bell_per_force)
     largest = splat(_LARGEST_EXPONENT)
     force = where_greater(force, largest, largest, force)
@@ -190,8 +190,11 @@ def age_and_grip(state, lattice, law, ends_nm, busy):
 
 
 @njit(cache=True)
-def forward(state, lattice, law, factorise):
-    """Links of lanes that accepted a step age by it; then residual, block rows and elimination from left to right."""
+def forward(state, lattice, law, changed):
+    """Links of lanes that accepted a step age by it; then residual, block rows and elimination from left to right.
+
+    Blocks left of station ``changed`` are as they were and keep their inverses.
+    """
     stations, width = lattice.ground.shape[1], lattice.ground.shape[2]
     pairs, n_tau, lines = lattice.pair_lines.shape[0], lattice.n_tau, lattice.lines
     blocks = width // 4
@@ -201,6 +204,7 @@ def forward(state, lattice, law, factorise):
     for i in range(1, stations - 1):
         at = i * width
         block = i * size
+        factorise = i >= changed
         if factorise:
             if i == 1:
                 for t in range(size):
@@ -258,7 +262,12 @@ def forward(state, lattice, law, factorise):
 
 @njit(cache=True)
 def backward(state, lattice, law, busy, layout_of_lane, failed_now, failed_total):
-    """Displacements from right to left; on the way the largest stretches and the links beyond their limit."""
+    """Displacements from right to left; on the way the largest stretches and the links beyond their limit.
+
+    Returns
+    -------
+    leftmost station where a link failed, or the number of stations.
+    """
     stations, width = lattice.ground.shape[1], lattice.ground.shape[2]
     pairs, n_tau, axolemma = lattice.pair_lines.shape[0], lattice.n_tau, lattice.lines - 1
     blocks = width // 4
@@ -266,6 +275,7 @@ def backward(state, lattice, law, busy, layout_of_lane, failed_now, failed_total
     c, u, v, row = state.c, state.u, state.v, state.row
     zero = splat(0.0)
     largest_mt, largest_axolemma = zero, zero
+    changed = stations
     for i in range(stations - 2, -1, -1):
         at = i * width
         if i > 0:
@@ -303,9 +313,11 @@ def backward(state, lattice, law, busy, layout_of_lane, failed_now, failed_total
                             state.peak[3 * LANES + lane], is_bell,
                         )  # fmt: skip
                         failed_now[lane] += failed
+                        changed = i
                         failed_total[0 if p < n_tau else 1, lane] += failed
     store(state.peak, 0, largest_mt)
     store(state.peak, 1, largest_axolemma)
+    return changed
 
 
 @njit(cache=True)
@@ -346,7 +358,7 @@ def run_cases(end_strain, case_profile, case_layout, lattice, law, state, record
     ends_nm = np.zeros(LANES)
     next_case, remaining = 0, n_cases
     sweeps, factorisations = 0, 0
-    factorise = True
+    changed = 1
     while remaining > 0:
         for lane in range(LANES):
             if not busy[lane] and next_case < n_cases:
@@ -355,17 +367,16 @@ def run_cases(end_strain, case_profile, case_layout, lattice, law, state, record
                 busy[lane], step[lane], iteration[lane], state.accepted[lane] = True, 0, 0, 0.0
                 failed_total[:, lane] = 0
                 load_case(state, lattice, law, lane, layout[lane])
-                factorise = True
+                changed = 1
             if busy[lane]:
                 ends_nm[lane] = end_strain[case_profile[case[lane]], step[lane]] * lattice.length_nm
         sweeps += 1
-        if factorise:
+        if changed < lattice.ground.shape[1]:
             factorisations += 1
         age_and_grip(state, lattice, law, ends_nm, busy)
-        forward(state, lattice, law, factorise)
+        forward(state, lattice, law, changed)
         failed_now[:] = 0
-        backward(state, lattice, law, busy, layout, failed_now, failed_total)
-        factorise = False
+        changed = backward(state, lattice, law, busy, layout, failed_now, failed_total)
         for lane in range(LANES):
             state.accepted[lane] = 0.0
             if not busy[lane]:
@@ -373,7 +384,6 @@ def run_cases(end_strain, case_profile, case_layout, lattice, law, state, record
             if recording and iteration[lane] == 0:
                 copy_lane(state.u, width, lane, record.before_failure, step[lane])
             if failed_now[lane] > 0:
-                factorise = True
                 iteration[lane] += 1
                 if iteration[lane] < MAX_ITERATIONS:
                     continue

@@ -46,7 +46,7 @@ class AxonHistory:
 
 
 def solid_step(relaxation_s: float, dt_s: float) -> tuple[float, float]:
-    """Exact step of a standard linear solid's memory for a slip linear in time: E and H of ``q' = E q + H (s' - s)``."""
+    """Exact step of a linear solid's memory for a slip linear in time: E and H of ``q' = E q + H (s' - s)``."""
     ratio = dt_s / relaxation_s
     return float(np.exp(-ratio)), float(-np.expm1(-ratio) / ratio)
 
@@ -94,7 +94,7 @@ def lattice_of(geometries: Sequence[AxonGeometry], injury: Injury, dt_s: float) 
             np.array_equal(other.pairs, first.pairs)
         ):
             raise InputError("geometries: found different axons, accepted are layouts of one axon")
-    stations, lines, pairs = first.n_stations, first.n_lines, len(first.pairs)
+    stations, lines = first.n_stations, first.n_lines
     width = -(-lines // TILE) * TILE
     axial = np.zeros((len(geometries), stations - 1, width))
     links = max(len(geometry.link_upper_nm) for geometry in geometries)
@@ -169,7 +169,7 @@ def _resting_state(lattice: Lattice) -> State:
 
 
 def end_strain_steps(strain: np.ndarray, substeps: int) -> np.ndarray:
-    """Histories (p, t) linearly interpolated to ``substeps`` steps per sample, the first sample being the first step."""
+    """Histories (p, t) linearly interpolated to ``substeps`` steps per sample; the first sample is the first step."""
     if substeps == 1:
         return np.ascontiguousarray(strain, dtype=np.float64)
     samples = strain.shape[1]

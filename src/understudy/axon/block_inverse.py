@@ -17,11 +17,13 @@ from numba import njit
 
 from understudy.axon.simd_lanes import (
     tile_congruence,
+    tile_copy,
     tile_invert,
     tile_product,
     tile_subtract_apply,
     tile_subtract_apply_both,
     tile_subtract_outer,
+    tile_subtract_outer_symmetric,
     tile_transpose,
 )
 
@@ -53,24 +55,26 @@ def invert_block(a, first, blocks, cross, scaled):
     for k in range(blocks):
         pivot = first + ENTRIES * tile(k, k)
         tile_invert(a, pivot)
-        for i in range(blocks):
-            if i < k:
-                tile_transpose(cross, i * ENTRIES, a, first + ENTRIES * tile(k, i))
-            elif i > k:
-                tile_transpose(scaled, i * ENTRIES, a, first + ENTRIES * tile(i, k))
-                tile_transpose(cross, i * ENTRIES, scaled, i * ENTRIES)
-            if i != k:
-                tile_product(scaled, i * ENTRIES, cross, i * ENTRIES, a, pivot)
-        for i in range(blocks):
-            for j in range(i + 1):
-                if i != k and j != k:
-                    tile_subtract_outer(a, first + ENTRIES * tile(i, j), scaled, i * ENTRIES, cross, j * ENTRIES)
-        for i in range(blocks):
-            if i < k:
-                tile_transpose(a, first + ENTRIES * tile(k, i), scaled, i * ENTRIES)
-            elif i > k:
-                tile_transpose(cross, i * ENTRIES, scaled, i * ENTRIES)
-                tile_transpose(a, first + ENTRIES * tile(i, k), cross, i * ENTRIES)
+        # Column k: above the diagonal it is stored as the transpose of row k.
+        for i in range(k):
+            tile_transpose(cross, i * ENTRIES, a, first + ENTRIES * tile(k, i))
+            tile_product(scaled, i * ENTRIES, cross, i * ENTRIES, a, pivot)
+        for i in range(k + 1, blocks):
+            tile_product(scaled, i * ENTRIES, a, first + ENTRIES * tile(i, k), a, pivot)
+        for j in range(blocks):
+            if j < k:
+                column, at = cross, j * ENTRIES
+            else:
+                column, at = a, first + ENTRIES * tile(j, k)
+            if j != k:
+                tile_subtract_outer_symmetric(a, first + ENTRIES * tile(j, j), scaled, j * ENTRIES, column, at)
+                for i in range(j + 1, blocks):
+                    if i != k:
+                        tile_subtract_outer(a, first + ENTRIES * tile(i, j), scaled, i * ENTRIES, column, at)
+        for i in range(k):
+            tile_transpose(a, first + ENTRIES * tile(k, i), scaled, i * ENTRIES)
+        for i in range(k + 1, blocks):
+            tile_copy(a, first + ENTRIES * tile(i, k), scaled, i * ENTRIES)
 
 
 @njit(cache=True)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from understudy.axon.axon_energy import energy_balance, reactions
-from understudy.axon.axon_geometry import AxonGeometry, build_geometry, reference_geometry
+from understudy.axon.axon_geometry import AxonGeometry, build_geometry, layout_set, reference_geometry
 from understudy.axon.axon_mechanics import simulate_axon_history, simulate_axons, step_law
 from understudy.axon.config import Injury
 from understudy.verification import check
@@ -90,7 +90,9 @@ def _microtubule_stiffness_pN(injury: Injury) -> float:
 
 def _with_kappa(injury: Injury, kappa: float, dx_nm: float, **changes) -> Injury:
     """Tau links of such stiffness that two per station make ``kappa`` (pN/nm2)."""
-    return injury.model_copy(update={"tau_stiffness_pN_per_nm": kappa * dx_nm / 2, "tau_criterion": "elongation"} | changes)
+    return injury.model_copy(
+        update={"tau_stiffness_pN_per_nm": kappa * dx_nm / 2, "tau_criterion": "elongation"} | changes
+    )
 
 
 def _shear_lag_error(injury: Injury, dx_nm: float) -> tuple[float, float]:
@@ -217,20 +219,20 @@ def half_sine(peak: float, duration_ms: float, total_ms: int = 100, step_ms: flo
 def energy(injury: Injury) -> list[dict]:
     """V4: work at the grips against energy stored, dissipated and released."""
     lines = []
-    law = injury.model_copy(update={"dt_ms": 0.25, "tau_criterion": "elongation"})
+    law = injury.model_copy(update={"dt_ms": 0.1, "tau_criterion": "elongation"})
     strain = half_sine(0.05, 40, total_ms=60)
     for words, geometry, tolerance in (
         ("no failures", unbreakable(reference_geometry(law)), 1e-3),
         ("with failures", reference_geometry(law), 1e-2),
     ):
-        balance = energy_balance(simulate_axon_history(strain, geometry, law), geometry, law, dt_s=0.25e-3)
+        balance = energy_balance(simulate_axon_history(strain, geometry, law), geometry, law, dt_s=1e-4)
         lines.append(
             check(
                 f"V4 energy, {words}: residual over work",
                 balance.residual,
                 0.0,
                 tolerance,
-                source="work by the reaction before failure; release at fixed ends; dt 0.25 ms",
+                source="work by the reaction before failure; release at fixed ends; dt 0.1 ms",
             )
         )
     lines.append(
@@ -324,8 +326,8 @@ def refinement(injury: Injury) -> list[dict]:
     strain = half_sine(0.05, 40)[None]
     found = []
     for dx, dt in ((100.0, 1.0), (50.0, 1.0), (25.0, 1.0), (100.0, 0.5), (100.0, 0.25)):
-        law = injury.model_copy(update={"dx_nm": dx, "dt_ms": dt})
-        found.append(simulate_axons(strain, [reference_geometry(law)], law)[0, 0])
+        law = injury.model_copy(update={"dx_nm": dx, "dt_ms": dt, "layouts": 8})
+        found.append(simulate_axons(strain, layout_set(law, 0), law)[0].mean(axis=0))
     spread = np.ptp(found, axis=0)
     lines = [
         check("V9 order in dx, static shear lag", np.log2(coarse / fine), 2.0, 0.1, source="central differences"),
@@ -333,14 +335,15 @@ def refinement(injury: Injury) -> list[dict]:
               passed=order >= 0.9, source="links linear in time within a step; three step sizes"),
     ]  # fmt: skip
     names = ("microtubule strain", "axolemma strain", "failed tau", "failed side-arms")
-    for name, value, reference, limit in zip(names, spread, found[0], (0.15, 0.15, 0.15, 0.25), strict=True):
+    for name, value, reference in zip(names, spread, found[0], strict=True):
         lines.append(
             check(
-                f"V9 with failures: spread of {name} over dx 100-25 nm and dt 1-0.25 ms, relative",
+                f"V9 with failures: spread of mean {name} over dx 100-25 nm and dt 1-0.25 ms, relative",
                 value / reference,
                 "discrete events: no order",
-                f"below {limit:g}",
-                passed=value / reference < limit,
+                "below 0.05",
+                passed=value / reference < 0.05,
+                source="strain 0.05, half-sine of 40 ms, mean of 8 layouts",
             )
         )
     return lines

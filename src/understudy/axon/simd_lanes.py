@@ -206,7 +206,7 @@ def magnitude(typingctx, a):
 
 @intrinsic
 def exponential(typingctx, a):
-    """exp(a) in each lane for 0 <= a <= 700, relative error below 1e-13 (2^n times a Taylor polynomial of degree 12)."""
+    """exp(a) in each lane for 0 <= a <= 700, relative error below 1e-13 (2^n times a polynomial of degree 12)."""
 
     def codegen(context, builder, signature, args):
         x = args[0]
@@ -303,6 +303,40 @@ def tile_subtract_outer(typingctx, a, ia, b, ib, c, ic):
         return context.get_dummy_value()
 
     return types.void(a, ia, b, ib, c, ic), codegen
+
+
+@intrinsic
+def tile_subtract_outer_symmetric(typingctx, a, ia, b, ib, c, ic):
+    """Symmetric tile a -= b c^T where that product is symmetric; the upper half is a copy of the lower."""
+
+    def codegen(context, builder, signature, args):
+        pa, pb, pc = _tile_pointers(context, builder, signature, args)
+        right = _matrix(builder, pc)
+        for r in range(_TILE):
+            left = [builder.fneg(_read(builder, pb, _TILE * r + k)) for k in range(_TILE)]
+            for col in range(r + 1):
+                total = _read(builder, pa, _TILE * r + col)
+                for k in range(_TILE):
+                    total = _fma(builder, left[k], right[col][k], total)
+                _write(builder, total, pa, _TILE * r + col)
+                if col < r:
+                    _write(builder, total, pa, _TILE * col + r)
+        return context.get_dummy_value()
+
+    return types.void(a, ia, b, ib, c, ic), codegen
+
+
+@intrinsic
+def tile_copy(typingctx, a, ia, b, ib):
+    """Tile a = b."""
+
+    def codegen(context, builder, signature, args):
+        pa, pb = _tile_pointers(context, builder, signature, args)
+        for k in range(_TILE * _TILE):
+            _write(builder, _read(builder, pb, k), pa, k)
+        return context.get_dummy_value()
+
+    return types.void(a, ia, b, ib), codegen
 
 
 @intrinsic

@@ -102,5 +102,5 @@ def predict_links(
             batch, batch_context = x[part].to(device), c[part].to(device)
             for number, module in enumerate(networks):
                 result[number, part] = module(batch, batch_context).cpu()
-    values = result.numpy().astype(np.float64)
+    values = ensemble.target_transform.bounded(result.numpy().astype(np.float64))
     return values.mean(axis=0), values.std(axis=0), inputs, context

@@ -83,8 +83,8 @@ def write_model(path: Path, model: SurrogateModel) -> None:
         for name in sorted(model.ensemble.input_state):
             file[f"input_transform/{name}"] = model.ensemble.input_state[name]
         file.require_group("input_transform")
-        file["target_transform/mean"] = model.ensemble.target_transform.mean
-        file["target_transform/deviation"] = model.ensemble.target_transform.deviation
+        for name in ("mean", "deviation", "lowest", "highest"):
+            file[f"target_transform/{name}"] = getattr(model.ensemble.target_transform, name)
         for number, member in enumerate(model.ensemble.members):
             group = file.create_group(f"members/{number:03d}")
             group.attrs["best_epoch"] = member.best_epoch
@@ -146,8 +146,7 @@ def _read(file: h5py.File, definition: SurrogateDefinition) -> SurrogateModel:
     )
     transform = TargetTransform(
         definition.target_links([field.name for field in targets]),
-        file["target_transform/mean"][...],
-        file["target_transform/deviation"][...],
+        *(file[f"target_transform/{name}"][...] for name in ("mean", "deviation", "lowest", "highest")),
     )
     members = tuple(
         FittedNetwork(

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+BEYOND = 0.1
+"""How far beyond the range of its training cases a prediction may go, as a share of that range."""
+
 
 class Link(NamedTuple):
     """A monotone function of one target.
@@ -55,16 +58,33 @@ def link_inverse(link: Link, values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TargetTransform:
-    """Links and the mean and standard deviation of link values over the cases that fitted it; (T,) each."""
+    """Links, and what the cases that fitted it say of their values; (T,) each.
+
+    Attributes
+    ----------
+    mean, deviation : of the link values.
+    lowest, highest : of the standardised link values.
+    """
 
     links: tuple[Link, ...]
     mean: np.ndarray
     deviation: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
 
     def forward(self, targets: np.ndarray) -> np.ndarray:
         """Standardised link values (N, T) of targets (N, T)."""
         values = np.stack([link_forward(link, targets[:, t]) for t, link in enumerate(self.links)], axis=1)
         return (values - self.mean) / self.deviation
+
+    def bounded(self, values: np.ndarray) -> np.ndarray:
+        """Standardised link values (..., T) held to the fitted range and `BEYOND` of it on either side.
+
+        A network extrapolates without limit, and a link's inverse turns a little too much into far too much: a single
+        such case would decide the error of a whole set.
+        """
+        margin = BEYOND * (self.highest - self.lowest)
+        return np.clip(values, self.lowest - margin, self.highest + margin)
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
         """Targets (N, T) of standardised link values (N, T)."""
@@ -76,5 +96,7 @@ def fit_targets(links: Sequence[Link], targets: np.ndarray) -> TargetTransform:
     """Transform fitted on targets (N, T); a constant target gets the deviation 1."""
     links = tuple(links)
     values = np.stack([link_forward(link, targets[:, t]) for t, link in enumerate(links)], axis=1)
-    deviation = values.std(axis=0)
-    return TargetTransform(links, values.mean(axis=0), np.where(deviation > 1e-12, deviation, 1.0))
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    deviation = np.where(deviation > 1e-12, deviation, 1.0)
+    standard = (values - mean) / deviation
+    return TargetTransform(links, mean, deviation, standard.min(axis=0), standard.max(axis=0))
