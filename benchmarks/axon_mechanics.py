@@ -56,10 +56,10 @@ def against_banded(rounds: int, cases: int) -> None:
     """Interleaved rounds: this solver on all cases, the banded one on every eighth."""
     strain = realistic_profiles(cases)
     few = slice(0, cases, 8)
-    print(f"seconds per profile and layout, {cases} realistic profiles, reference layout, {rounds} rounds")
+    print(f"seconds per profile and layout, {cases} realistic profiles, reference layout, step 1 ms, {rounds} rounds")
     print(f"{'criterion':12} {'solver ms':>10} {'banded ms':>10} {'ratio (min, max)':>24} {'largest difference':>20}")
     for criterion in ("elongation", "bell"):
-        injury = Injury(tau_criterion=criterion)
+        injury = Injury(tau_criterion=criterion, dt_ms=1.0)
         geometry = reference_geometry(injury)
         simulate_axons(strain[:1], [geometry], injury)  # compiles
         ours, theirs = [], []

@@ -12,16 +12,15 @@ from understudy.axon.brain_mesh import build_brain_mesh
 from understudy.axon.config import Head, Impacts, Injury, Tissue
 from understudy.axon.fibre_verification import check_fibres
 from understudy.axon.files import open_strain, read_orientation
-from understudy.axon.injury_behaviour import behaviour_table
+from understudy.axon.injury_behaviour import CRITERIA, RATES_PER_S, behaviour_table, outputs_by_rate, rate_dependence
 from understudy.axon.injury_verification import verify_injury
 from understudy.axon.mechanics_verification import MEDIAN_STRAIN_RANGE, verify_brain_mechanics
-from understudy.axon.rate_response import RATES_PER_S, rate_response
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import job
 from understudy.settings import read_stage
 from understudy.verification import check
 
-RATE_PEAK = 0.03
+RATE_PEAK = 0.05
 
 
 def run_checks(strain_path: Path) -> list[dict]:
@@ -67,12 +66,16 @@ def run(arguments: Namespace) -> None:
             ("this run", lambda: run_checks(arguments.strain)),
             ("axon mechanics", lambda: verify_injury(injury)),
             ("published behaviour", lambda: behaviour_table(injury)),
+            ("rate dependence", lambda: rate_dependence(injury)),
         ):
             found = verify()
             passed = sum(entry["passed"] for entry in found)
             print(f"verification, {part}: {passed} of {len(found)} passed", flush=True)
             checks.extend({**entry, "part": part} for entry in found)
-        responses = rate_response(injury, RATE_PEAK)
+        responses = {
+            criterion: outputs_by_rate(injury.model_copy(update={"tau_criterion": criterion}), RATE_PEAK)
+            for criterion in CRITERIA
+        }
         content = {
             "checks": checks,
             "rate_dependence": {

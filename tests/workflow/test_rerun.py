@@ -271,6 +271,7 @@ def write_large_tractogram(path: Path) -> None:
     """Streamlines through the white matter in MNI152 space, more than 1 MB of them."""
     import nibabel
     import numpy as np
+
     from understudy.axon.white_matter import white_matter_voxels
 
     white_matter = white_matter_voxels(4.0, 0.38)

@@ -28,7 +28,11 @@ from understudy.axon.simd_lanes import (
 )
 
 MAX_ITERATIONS = 200
-"""Cap of the iterations within a step; what still fails then is equilibrated in the next step."""
+"""Cap of the iterations within a step; what still fails then is equilibrated in the next step.
+
+Not reached by realistic histories. A cap of 40 was, in a quarter of the cases, and the unbalanced steps alone lowered
+the noise floor of the peak microtubule strain from R2 0.995 to 0.92.
+"""
 
 _LARGEST_EXPONENT = 60.0
 

@@ -19,7 +19,8 @@ SEED = 0
 """Root seed of the layouts on which the claims are judged; not the study's own."""
 
 LAYOUTS = 4
-RATES_PER_S = (1.0, 5.0, 20.0, 60.0)
+RATES_PER_S = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+CRITERIA = ("elongation", "bell")
 
 _STEPS = 100
 
@@ -302,9 +303,9 @@ def rate_dependence(injury: Injury, peaks: tuple[float, ...] = (0.03, 0.05)) -> 
     loaded more and tau detaches less when stretched fast, Ahmadzadeh 2014 and 2015) judges the first and third output.
     """
     lines = []
-    for criterion in ("elongation", "bell"):
+    for criterion in CRITERIA:
         for peak in peaks:
-            outputs = _outputs_by_rate(injury.model_copy(update={"tau_criterion": criterion}), peak)
+            outputs = outputs_by_rate(injury.model_copy(update={"tau_criterion": criterion}), peak)
             slopes = (outputs[-1] - outputs[0]) / (RATES_PER_S[-1] - RATES_PER_S[0])
             names = ("microtubule strain", "node strain", "failed tau", "failed side-arms")
             for name, slope, values, sign in zip(names, slopes, outputs.T, (1, 0, -1, 0), strict=True):
@@ -322,7 +323,7 @@ def rate_dependence(injury: Injury, peaks: tuple[float, ...] = (0.03, 0.05)) -> 
     return lines
 
 
-def _outputs_by_rate(injury: Injury, peak: float) -> np.ndarray:
+def outputs_by_rate(injury: Injury, peak: float) -> np.ndarray:
     """(rates, 4) outputs, mean over the layouts, for half-sines that rise at `RATES_PER_S`."""
     outputs = []
     for rate in RATES_PER_S:

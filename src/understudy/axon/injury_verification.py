@@ -264,7 +264,7 @@ def linearity(injury: Injury) -> list[dict]:
     first, second = half_sine(0.04, 20), half_sine(0.06, 55)
     runs = [simulate_axon_history(s, geometry, injury) for s in (first, second, first + second, 0 * first)]
     u1, u2, both, none = (run.displacement_nm for run in runs)
-    left, right = reactions(both, geometry, injury, dt_s=1e-3)
+    left, right = reactions(both, geometry, injury, dt_s=1e-3 * injury.dt_ms)
     return [
         check("V6 displacement without strain (nm)", np.abs(none).max(), 0.0, 0.0, source="identity"),
         check("V6 superposition: relative error", np.abs(u1 + u2 - both).max() / np.abs(both).max(), 0.0, 1e-9,

@@ -216,8 +216,8 @@ def select_adaptive(candidates: Candidates, count: int, settings: Sampling, seed
     """``count`` candidates by the stratified adaptive pass, the threshold bisected.
 
     Any two of them are at least ``threshold`` apart as `compressed` histories, and their number is exact: a pass that
-    accepts at most 2 % too many is cut to the first ``count`` (should none come that near, the pass with the largest threshold that accepts
-    enough is cut).
+    accepts at most 2 % too many is cut to the first ``count`` (should none come that near, the pass with the largest
+    threshold that accepts enough is cut).
 
     Raises
     ------

@@ -109,7 +109,7 @@ class HistoryNetwork(nn.Module):
         stages: list[nn.Module] = []
         width = channels
         for number, wider in enumerate(widths):
-            # The first stage may stride by 4: at 1 ms, strain histories hold nothing shorter than 4 samples.
+            # Histories of tissue strain hold little below 10 ms, and the first stage costs the most samples.
             stride = 4 if number == 0 else 2
             stages += [nn.Conv1d(width, wider, kernel, stride=stride, padding=kernel // 2), nn.GELU(approximate="tanh")]
             width = wider

@@ -81,3 +81,15 @@ def open_attempts(work: Path) -> list[dict[str, Any]]:
     closed = {line["job"] for line in lines if line["event"] != "start"}
     starts = [line for line in lines if line["event"] == "start" and line["job"] not in closed and "process" in line]
     return [line for line in starts if process_of(line).local and process_of(line).alive()]
+
+
+def unfinished_outputs(work: Path) -> list[str]:
+    """Outputs, relative to the run folder, whose last attempt did not end well."""
+    state: dict[str, bool] = {}
+    outputs: dict[str, list[str]] = {}
+    for line in read_attempts(work):
+        if line["event"] == "start":
+            outputs[line["job"]] = line.get("outputs", [])
+        for output in outputs.get(line["job"], []):
+            state[output] = line["event"] == "end"
+    return [output for output, finished in state.items() if not finished]

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, RationalQuadratic, WhiteKernel
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
@@ -85,7 +85,7 @@ def _fit_boosting(definition: SurrogateDefinition, cases: Cases, values: np.ndar
 def _fit_gaussian_process(
     definition: SurrogateDefinition, cases: Cases, values: np.ndarray, evaluation: Evaluation, seed: int
 ) -> Predictor:
-    """Principal components of the transformed inputs, then per target a Gaussian process with one length scale each."""
+    """Principal components of the transformed inputs, then a Gaussian process per target."""
     generator = np.random.default_rng(seed)
     state = definition.fit_inputs(cases.inputs, cases.context)
 
@@ -95,25 +95,30 @@ def _fit_gaussian_process(
 
     x = flat(cases.inputs, cases.context)
     components = min(evaluation.pca_components, *x.shape)
-    project = make_pipeline(PCA(components, svd_solver="full"), StandardScaler()).fit(x)
+    project = PCA(components, svd_solver="full").fit(x)
+    # One scale for all components keeps their order of size: small ones are mostly noise.
+    size = max(float(np.sqrt(project.explained_variance_[0])), 1e-12)
     order = generator.permutation(len(x))
     kept = np.sort(order[: evaluation.gp_largest_training_set])
     searched = np.sort(order[:KERNEL_SEARCH_CASES])
-    x = project.transform(x)
-    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(np.full(components, 3.0), (0.1, 1e3)) + WhiteKernel(
-        1e-2, (1e-6, 1.0)
+    x = project.transform(x) / size
+    # Without the linear term a process falls back to the mean beyond the training cases and loses to any line.
+    kernel = (
+        ConstantKernel(1.0, (1e-2, 1e3)) * RationalQuadratic(1.0, 1.0)
+        + ConstantKernel(0.1) * DotProduct(1.0)
+        + WhiteKernel(1e-2, (1e-6, 1.0))
     )
     models = []
     for t in range(values.shape[1]):
         with warnings.catch_warnings():
-            # A length scale at its bound only says that the component does not matter.
+            # A hyperparameter at its bound only says that its term does not matter.
             warnings.simplefilter("ignore", ConvergenceWarning)
             search = GaussianProcessRegressor(kernel, normalize_y=True).fit(x[searched], values[searched, t])
         fixed = GaussianProcessRegressor(search.kernel_, optimizer=None, normalize_y=True)
         models.append(fixed.fit(x[kept], values[kept, t]))
 
     def predict(inputs: np.ndarray, context: np.ndarray) -> np.ndarray:
-        projected = project.transform(flat(inputs, context))
+        projected = project.transform(flat(inputs, context)) / size
         return np.stack([model.predict(projected) for model in models], axis=1)
 
     return predict

@@ -16,7 +16,7 @@ class Training(Section):
         60, "1", "epochs without a better early-stopping loss before a member stops", "choice", ge=1
     )
     batch_size: int = quantity(64, "1", "profiles per optimiser step", "choice", ge=1)
-    learning_rate: float = quantity(1e-3, "1", "peak AdamW learning rate, cosine schedule", "choice", gt=0, le=0.1)
+    learning_rate: float = quantity(3e-3, "1", "peak AdamW learning rate, cosine schedule", "choice", gt=0, le=0.1)
     weight_decay: float = quantity(1e-4, "1", "AdamW weight decay", "choice", ge=0, le=1)
     early_stopping_fraction: float = quantity(
         0.15, "1", "fraction of the training groups set aside for early stopping", "choice", gt=0, lt=0.5
