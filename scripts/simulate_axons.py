@@ -58,6 +58,8 @@ def run(arguments: Namespace) -> None:
             blocks=blocks,
             simulate=simulate,
             label="axons",
+            largest_failed=stage["sampling"]["largest_failed"],
+            describe=lambda case: f"{samples.labels[samples.impact[case]]}, voxel {samples.voxel[case]}",
             recompute=arguments.recompute,
         )
         if this.job is not None:

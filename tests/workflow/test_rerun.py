@@ -82,6 +82,7 @@ FIRST = {
     "axon.sampling": {"sample_profiles"},
     "axon.sampling.noise_floor_profiles": {"sample_profiles", "measure_noise_floor"},
     "axon.sampling.noise_floor_scale": {"sample_profiles", "measure_noise_floor"},
+    "axon.sampling.largest_failed": {"sample_profiles", "simulate_axons"},
     "axon.injury": INJURY,
     "axon.network": {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve"},
     "axon.surrogate.training": {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve"},

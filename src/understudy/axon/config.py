@@ -239,6 +239,9 @@ class Sampling(Section):
         ge=0,
         lt=1,
     )
+    largest_failed: int = quantity(
+        0, "1", "profiles whose simulation may fail; more end the run after all others are safe", "choice", ge=0
+    )
     max_lag_ms: int = quantity(5, "ms", "largest time shift forgiven by the distance", "estimate", ge=0)
 
 
@@ -404,7 +407,7 @@ class Network(Section):
     """The 1D network of the axon surrogate."""
 
     widths: tuple[int, ...] = quantity(
-        (32, 48, 64), "1", "channels of the convolution stages, stride 4 in the first and 2 in the others", "choice"
+        (16, 32, 64), "1", "channels of the convolution stages, stride 4 in the first and 2 in the others", "choice"
     )
     kernel: int = quantity(7, "1", "kernel length", "choice", ge=3, le=31)
     hidden: int = quantity(128, "1", "width of the fully connected layer", "choice", ge=8)
@@ -446,7 +449,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "map_fibre_orientation": ("fibres.source", "fibres.voxel_mm", "fibres.white_matter_threshold"),
     "simulate_impacts": ("seed", "impacts", "head", "tissue"),
     "sample_profiles": ("seed", "sampling"),
-    "simulate_axons": ("seed", "injury"),
+    "simulate_axons": ("seed", "injury", "sampling.largest_failed"),
     "measure_noise_floor": ("seed", "injury", "sampling.noise_floor_profiles", "sampling.noise_floor_scale"),
     "verify_axon": ("seed", "impacts", "head", "tissue", "injury"),
     "map_injury": ("seed", "injury"),

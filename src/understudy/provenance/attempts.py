@@ -83,13 +83,7 @@ def open_attempts(work: Path) -> list[dict[str, Any]]:
     return [line for line in starts if process_of(line).local and process_of(line).alive()]
 
 
-def unfinished_outputs(work: Path) -> list[str]:
-    """Outputs, relative to the run folder, whose last attempt did not end well."""
-    state: dict[str, bool] = {}
-    outputs: dict[str, list[str]] = {}
-    for line in read_attempts(work):
-        if line["event"] == "start":
-            outputs[line["job"]] = line.get("outputs", [])
-        for output in outputs.get(line["job"], []):
-            state[output] = line["event"] == "end"
-    return [output for output, finished in state.items() if not finished]
+def known_outputs(work: Path) -> list[str]:
+    """Outputs, relative to the run folder, that any attempt began or made, in the order of their first appearance."""
+    starts = [line for line in read_attempts(work) if line["event"] == "start"]
+    return list(dict.fromkeys(output for line in starts for output in line.get("outputs", [])))

@@ -11,7 +11,7 @@ from pathlib import Path
 from understudy.errors import InputError
 from understudy.farm.ownership import live_owners, stop_owner
 from understudy.farm.processes import ProcessIdentity
-from understudy.provenance.attempts import is_orphan, open_attempts, process_of, unfinished_outputs
+from understudy.provenance.attempts import is_orphan, known_outputs, open_attempts, process_of
 from understudy.provenance.processes import living_workflows, stop
 from understudy.provenance.run_folder import (
     COMMAND_FILE,
@@ -118,8 +118,8 @@ def resume(run_folder: Path, extra: Sequence[str] = (), folder: Path | None = No
     snakemake = [sys.executable, "-m", "snakemake"]
     arguments = snakemake_arguments(run_folder)
     targets = [str(target) for target in recorded_command(run_folder).get("targets") or []]
-    # Where the files made from it still stand, Snakemake does not miss a file that a killed job had begun to replace.
-    outputs = (run_folder / output for output in unfinished_outputs(run_folder / WORK_FOLDER))
+    # Snakemake removes outputs before it starts a job, and does not miss them while the files made from them stand.
+    outputs = (run_folder / output for output in known_outputs(run_folder / WORK_FOLDER))
     missing = [path for path in outputs if not path.exists() and path.resolve().is_relative_to(folder.resolve())]
     if missing:
         targets = [

@@ -1,4 +1,8 @@
-"""Intervals over groups: cases of one group are alike, so groups are what is drawn anew in a bootstrap."""
+"""Intervals over groups: cases of one group are alike, so groups are what is drawn anew in a bootstrap.
+
+Percentile intervals from few groups are somewhat too narrow (Cameron, Gelbach and Miller 2008, Rev Econ Stat 90:414),
+so a verdict from five to ten groups is to be read with that in mind.
+"""
 
 from __future__ import annotations
 
