@@ -111,12 +111,12 @@ class HistoryNetwork(nn.Module):
         for number, wider in enumerate(widths):
             # Histories of tissue strain hold little below 10 ms, and the first stage costs the most samples.
             stride = 4 if number == 0 else 2
-            stages += [nn.Conv1d(width, wider, kernel, stride=stride, padding=kernel // 2), nn.GELU(approximate="tanh")]
+            stages += [nn.Conv1d(width, wider, kernel, stride=stride, padding=kernel // 2), nn.ReLU()]
             width = wider
         self.stages = nn.Sequential(*stages)
         self.head = nn.Sequential(
             nn.Linear(2 * width + 4 * channels + contexts, hidden),
-            nn.GELU(approximate="tanh"),
+            nn.ReLU(),
             nn.Linear(hidden, targets),
         )
 

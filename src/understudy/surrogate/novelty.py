@@ -13,7 +13,7 @@ import numpy as np
 VARIANCE = 0.999
 MOST_COMPONENTS = 16
 MOST_REFERENCES = 4000
-_BLOCK = 2048
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,16 @@ def fit_novelty(inputs: np.ndarray, context: np.ndarray) -> Novelty:
 def novelty_score(novelty: Novelty, inputs: np.ndarray, context: np.ndarray) -> np.ndarray:
     """Scores (N,) float64 of transformed inputs (N, C, ...) and context (N, Cx)."""
     score = np.empty(len(inputs))
-    squared = np.sum(novelty.references**2, axis=1)
+    # |a - b|^2 = |a|^2 + (|b|^2 - 2 a.b), the bracket as one matrix product.
+    squared = np.sum(novelty.references**2, axis=1)[None]
+    references = np.ascontiguousarray(np.concatenate([-2 * novelty.references.T, squared]))
     for start in range(0, len(inputs), _BLOCK):
         part = slice(start, start + _BLOCK)
         centred = _flat(inputs[part], context[part]) - novelty.centre
         projected = centred @ novelty.components.T
         own = np.sum(projected**2, axis=1)
-        nearest = (squared - 2 * (projected @ novelty.references.T)).min(axis=1) + own
+        augmented = np.concatenate([projected, np.ones((len(projected), 1), np.float32)], axis=1)
+        nearest = (augmented @ references).min(axis=1) + own
         left = np.sum(centred**2, axis=1) - own
         score[part] = np.sqrt(np.maximum(nearest, 0) + np.maximum(left, 0))
     return score / np.sqrt(len(novelty.centre))
