@@ -6,9 +6,8 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from understudy.provenance.audit import audit
-
 from understudy.provenance.arguments import main, parser
+from understudy.provenance.audit import audit
 from understudy.provenance.job import job
 
 

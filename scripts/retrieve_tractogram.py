@@ -5,9 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from understudy.retrieval import retrieve
-
 from understudy.provenance.arguments import main, parser
+from understudy.retrieval import retrieve
 
 
 def run(arguments: Namespace) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from understudy.axon.profile_selection import choose_profiles
-
 from understudy.axon.config import Sampling
 from understudy.axon.files import open_strain, write_samples
+from understudy.axon.profile_selection import choose_profiles
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import job
 from understudy.settings import read_stage

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from understudy.axon.axon_geometry import layout_set, reference_geometry
 from understudy.axon.axon_mechanics import TARGETS, simulate_axons
-
 from understudy.axon.config import Injury
 from understudy.axon.files import read_samples
 from understudy.axon.layouts import combine_layouts, target_names

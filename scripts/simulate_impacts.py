@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from understudy.axon.fibre_orientation import element_directions
-from understudy.axon.fibre_strain import fibre_gauges, fibre_strain
 
 from understudy.axon.brain_mechanics import simulate_impact
 from understudy.axon.brain_mesh import build_brain_mesh
 from understudy.axon.config import Head, Impacts, Tissue
+from understudy.axon.fibre_orientation import element_directions
+from understudy.axon.fibre_strain import fibre_gauges, fibre_strain
 from understudy.axon.files import StrainWriter, read_orientation
 from understudy.axon.impacts import draw_impacts, read_impacts
 from understudy.farm.cases import run_cases

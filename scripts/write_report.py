@@ -6,10 +6,9 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from understudy.report.page import write_report
-
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import job
+from understudy.report.page import write_report
 
 
 def run(arguments: Namespace) -> None:

@@ -38,8 +38,10 @@ def metrics(tmp_path_factory):
 
 
 def test_network_learns_the_filter_and_its_threshold(metrics):
-    # The target is a function of the history without noise; 500 cases leave a few per cent of its variance.
-    assert all(entry["r2"] > 0.97 for entry in metrics["targets"].values())
+    # The target is a function of the history without noise: 333 fitted cases leave about 1 % of its variance.
+    assert all(entry["r2"] > 0.98 for entry in metrics["cross_validation"]["grouped"].values())
+    # Held-out groups are drawn anew and reach beyond the largest training loads, where nothing was learned.
+    assert all(entry["r2"] > 0.93 for entry in metrics["targets"].values())
 
 
 def test_network_beats_the_peak_alone_and_the_interval_says_so(metrics):

@@ -65,7 +65,10 @@ def kill(process: subprocess.Popen, victim: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("victim", ["snakemake", "launcher", "rank"])
+@pytest.mark.parametrize(
+    "victim",
+    ["snakemake", pytest.param("launcher", marks=pytest.mark.slow), pytest.param("rank", marks=pytest.mark.slow)],
+)
 def test_killed_study_resumes_to_the_same_files(project: Project, victim: str) -> None:
     before = contents(project)
     generator = np.random.default_rng(list(victim.encode()))

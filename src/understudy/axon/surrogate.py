@@ -116,7 +116,7 @@ class HistoryNetwork(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.head = nn.Sequential(
             nn.Linear(2 * width + 4 * channels + contexts, hidden),
-            nn.ReLU(),
+            nn.GELU(),
             nn.Linear(hidden, targets),
         )
 
