@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -88,9 +89,16 @@ def external(path):
 
 
 def tidy_shards():
-    """Merged shards go only now, when every output is in Snakemake's books: a kill before this costs no case."""
-    if not CONFIGURATION.execution.keep_shards:
-        remove_merged(Path(RUN_FOLDER))
+    """Merged shards and checkpoints go only now, when every output is in Snakemake's books: a kill costs no case."""
+    if CONFIGURATION.execution.keep_shards:
+        return
+    remove_merged(Path(RUN_FOLDER))
+    for program in (
+        "train_surrogate",
+        "cross_validate_surrogate",
+        "measure_learning_curve",
+    ):
+        shutil.rmtree(Path(RUN_FOLDER, ".work", program), ignore_errors=True)
 
 
 def note_command():

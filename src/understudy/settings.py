@@ -29,7 +29,7 @@ class Execution(Section):
     device: Literal["auto", "cpu", "cuda"] = quantity(
         "auto", "-", "device of surrogates: a GPU where there is one, else the CPU", "choice"
     )
-    keep_shards: bool = quantity(False, "-", "keep the farm's shards after a finished workflow", "choice")
+    keep_shards: bool = quantity(False, "-", "keep shards and checkpoints after a finished workflow", "choice")
 
 
 class Root(Section):

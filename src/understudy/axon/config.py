@@ -410,7 +410,7 @@ class Network(Section):
         (16, 32, 64), "1", "channels of the convolution stages, stride 4 in the first and 2 in the others", "choice"
     )
     kernel: int = quantity(7, "1", "kernel length", "choice", ge=3, le=31)
-    hidden: int = quantity(128, "1", "width of the fully connected layer", "choice", ge=8)
+    hidden: int = quantity(128, "1", "width of the two dense layers", "choice", ge=8)
 
 
 class AxonConfig(Section):

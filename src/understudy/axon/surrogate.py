@@ -98,7 +98,7 @@ def peak_strain(inputs: np.ndarray) -> np.ndarray:
 
 
 class HistoryNetwork(nn.Module):
-    """Strided convolutions over time, pooled by mean and maximum, then two dense layers.
+    """Strided convolutions over time, pooled by mean and maximum, then three dense layers.
 
     The dense layers also see each channel's own maximum, minimum, mean and end value, so that the convolutions need
     not learn to pass peaks through. ``forward(inputs (B, channels, samples), context (B, contexts))`` -> (B, targets).
@@ -116,6 +116,8 @@ class HistoryNetwork(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.head = nn.Sequential(
             nn.Linear(2 * width + 4 * channels + contexts, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden),
             nn.GELU(),
             nn.Linear(hidden, targets),
         )
