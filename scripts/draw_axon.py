@@ -61,7 +61,7 @@ def run(arguments: Namespace) -> None:
 
         examples, names = [], []
         for name, wanted in (
-            ("training (adaptive sampling)", split == "training"),
+            ("training", split == "training"),
             ("held out, random", (split == "heldout") & (subset == "random")),
             ("held out, worst case", (split == "heldout") & (subset == "worst_case")),
         ):

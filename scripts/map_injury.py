@@ -19,6 +19,7 @@ from understudy.farm.seeds import case_sequence
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import job
 from understudy.settings import read_stage
+from understudy.surrogate.device import choose_device
 from understudy.surrogate.model_file import read_model
 from understudy.surrogate.predict import predict
 
@@ -79,7 +80,7 @@ def run(arguments: Namespace) -> None:
             "layouts_per_case_direct": len(geometries),
             "direct_cases_timed": len(voxels),
             "threads": int(model.settings["training"]["threads"]),
-            "device": arguments.device,
+            "device": str(choose_device(arguments.device)),
             "impact": label,
             "flagged_share": float(predicted.flagged.mean()),
         }

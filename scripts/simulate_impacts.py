@@ -93,6 +93,8 @@ def run(arguments: Namespace) -> None:
                     balance.append(float(arrays["balance"]))
                 writer.balance(balance)
             this.job.note("farm", dataclasses.asdict(summary))
+            gauge_facts = {name: getattr(gauges, name) for name in ("independent_elements", "shortened", "moved")}
+            this.job.note("gauges", gauge_facts)
             this.job.note("mesh", {"elements": len(mesh.elements), "nodes": len(mesh.nodes)})
 
 

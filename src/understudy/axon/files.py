@@ -200,6 +200,7 @@ class Samples:
     subset : (N,) ``sampled``, ``random`` or ``worst_case``.
     labels : names of all impacts.
     worst_case_sha256 : digest of the worst-case set, fixed before any of it was simulated.
+    method : how the training profiles were chosen, in words.
     threshold : similarity threshold of the adaptive sampling, in strain units; NaN for other methods.
     """
 

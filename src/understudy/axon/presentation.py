@@ -68,7 +68,7 @@ def presentation(
             ["Fibre field", field],
             [
                 "Profiles",
-                f"{counts['training']:,} training ({attributes['sampling'].replace('_', ' ')}), "
+                f"{counts['training']:,} training ({attributes['sampling']}), "
                 f"{counts['calibration']:,} calibration, {counts['random']:,} random held out, "
                 f"{counts['worst_case']:,} worst case",
             ],

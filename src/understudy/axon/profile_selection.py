@@ -53,6 +53,9 @@ def choose_profiles(strain: Strain, settings: Sampling, seed: int) -> Samples:
     if number > by_method:
         parts.append(drawn(training, number - by_method, "training_profiles"))
     chosen = joined(parts)
+    method = settings.method.replace("_", " ")
+    if 0 < by_method < number:
+        method = f"{by_method} {method}, {number - by_method} random over voxels"
     candidates = stratified_candidates(strain.strain, strain.peak, heldout, centres, settings, seed)
     worst = candidates.take(select_worst_case(candidates, chosen.strain, settings).rows)
     sets = [
@@ -71,7 +74,7 @@ def choose_profiles(strain: Strain, settings: Sampling, seed: int) -> Samples:
         labels=strain.label,
         sample_ms=strain.sample_ms,
         worst_case_sha256=selection_digest(worst),
-        method=settings.method,
+        method=method,
         threshold=threshold,
         field_source=strain.field_source,
     )
