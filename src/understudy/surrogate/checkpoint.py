@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,3 @@ def load_checkpoint(path: Path, identity_wanted: str) -> dict[str, Any] | None:
         return None
     content = torch.load(path, map_location="cpu", weights_only=True)
     return content if content.get("identity") == identity_wanted else None
-
-
-def remove_checkpoints(work: Path) -> None:
-    """Remove a stage's checkpoints, for when the workflow that wanted them has succeeded."""
-    shutil.rmtree(work, ignore_errors=True)

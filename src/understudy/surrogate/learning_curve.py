@@ -13,6 +13,7 @@ import numpy as np
 
 from understudy.configuration import validated
 from understudy.dataset import open_ground_truth
+from understudy.errors import InputError
 from understudy.surrogate import streams
 from understudy.surrogate.baselines import fit_baselines
 from understudy.surrogate.config import Evaluation, LearningCurve, Training
@@ -59,17 +60,28 @@ def measure_learning_curve(
         names = [field.name for field in truth.target_fields]
     subsets = nested_subsets(len(cases), settings.sizes, streams.stream(definition, seed, streams.SUBSETS, 0))
     progress = Progress(f"measure_learning_curve {definition.study}", len(subsets) * settings.members, training.epochs)
+    # One choice for all sizes, that of the full training: sizes shall differ in their number of cases alone.
+    stopping_groups = np.unique(
+        cases.group[
+            early_stopping_cases(
+                cases.group,
+                training.early_stopping_fraction,
+                streams.stream(definition, seed, streams.EARLY_STOPPING, 0),
+            )
+        ]
+    )
     points: list[dict[str, Any]] = []
     baseline_points: dict[str, list[dict[str, Any]]] = {}
     with repeatable(training.threads):
         for size, rows in subsets.items():
             subset = cases.take(rows)
+            stopping = np.isin(subset.group, stopping_groups)
+            if stopping.all() or not stopping.any():
+                raise InputError(
+                    f"surrogate.learning_curve.sizes: found {size}, which leaves no case to fit or to stop with; "
+                    "accepted are larger sizes"
+                )
             # Streams are numbered by size, so that adding a size to the configuration changes no other point.
-            stopping = early_stopping_cases(
-                subset.group,
-                training.early_stopping_fraction,
-                streams.stream(definition, seed, streams.EARLY_STOPPING, 1_000_000 + size),
-            )
             ensemble = fit_ensemble(
                 definition,
                 subset,
