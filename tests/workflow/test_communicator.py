@@ -38,7 +38,9 @@ def job():
 
 def body(comm):
     with together(comm), entered_on_first_rank(comm, job) as this:
-        print("body", comm.rank, this, comm.bcast(this), flush=True)
+        # One rank prints: the launcher may cut into the lines of several.
+        for line in comm.gather(f"body {{comm.rank}} {{this}} {{comm.bcast(this)}}") or []:
+            print(line, flush=True)
         {work}
 main(body)
 """

@@ -126,7 +126,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "axon.tissue.prony_moduli": {"axon.tissue.prony_moduli": [0.6, 0.04]},
     "axon.tissue.prony_times_s": {"axon.tissue.prony_times_s": [0.006, 0.07]},
     "axon.injury.dx_nm": {"axon.injury.dx_nm": 50},
-    "axon.injury.dt_ms": {"axon.injury.dt_ms": 0.5},
+    "axon.injury.dt_ms": {"axon.injury.dt_ms": 0.25},
     "axon.injury.gap_nm": {"axon.injury.gap_nm": 200},
     "axon.injury.length_um": {"axon.injury.length_um": 5},
     "axon.injury.tau_pitch_nm": {"axon.injury.tau_pitch_nm": 20},
