@@ -14,7 +14,7 @@ rule judge_results:
             )
         ],
     output:
-        audit=result("audit.json"),
+        audit=report(result("audit.json"), caption="../workflow/report/audit.rst", category="report"),
         record=result("audit.json.prov.json"),
     log:
         log_file("judge_results"),
