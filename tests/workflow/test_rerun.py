@@ -191,8 +191,8 @@ def test_every_key_reruns_exactly_its_rules(project: Project, key: str) -> None:
     now = get(settings.load(values).model_dump(mode="json"), key)
     for name, value in changed(key, all_keys()[key], now).items():
         put(values, name, value)
-    (project.folder / "pulses").mkdir()
-    (project.folder / "pulses" / "a.csv").write_text("time_ms\n")
+    (project.folder / "data" / "pulses").mkdir(parents=True)
+    (project.folder / "data" / "pulses" / "a.csv").write_text("time_ms\n")
     (project.folder / "tests" / "tiny.yaml").write_text(yaml.safe_dump(values))
     assert project.planned() == downstream(*first_rules(key))
 
