@@ -55,7 +55,10 @@ def kill(process: subprocess.Popen, victim: str) -> bool:
         process.wait()
         return True
     for child in psutil.Process(process.pid).children(recursive=True):
-        words = " ".join(child.cmdline())
+        try:
+            words = " ".join(child.cmdline())
+        except psutil.Error:  # it ended while we looked
+            continue
         launcher = "mpiexec" in words and "bash" not in words
         rank = "scripts/simulate_" in words and "mpiexec" not in words and "bash" not in words
         if (launcher and victim == "launcher") or (rank and victim == "rank"):
