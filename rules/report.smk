@@ -14,7 +14,11 @@ rule judge_results:
             )
         ],
     output:
-        audit=report(result("audit.json"), caption="../workflow/report/audit.rst", category="report"),
+        audit=report(
+            result("audit.json"),
+            caption="../workflow/report/audit.rst",
+            category="report",
+        ),
         record=result("audit.json.prov.json"),
     log:
         log_file("judge_results"),
