@@ -44,6 +44,7 @@ rule map_fibre_orientation:
     input:
         config=stage_file("axon", "map_fibre_orientation"),
         tractogram=lambda wildcards: tractogram_input(AXON.fibres),
+        tract_names=lambda wildcards: tract_names_input(AXON.fibres),
     output:
         field=result("axon", "fibre_orientation.h5"),
         record=result("axon", "fibre_orientation.h5.prov.json"),
@@ -60,11 +61,12 @@ rule map_fibre_orientation:
     params:
         code=code("map_fibre_orientation"),
         sha256=digest(tractogram_path(AXON.fibres), AXON.fibres.sha256),
+        names_sha256=digest(tract_names_path(AXON.fibres), None),
     message:
         "Mapping fibre orientation in the white matter"
     shell:
         "python scripts/map_fibre_orientation.py --code {params.code} --config {input.config} "
-        "--tractogram {input.tractogram} --sha256 {params.sha256} --field {output.field} 2>&1 | tee {log}"
+        "--tractogram {input.tractogram} --tract-names {input.tract_names} --sha256 {params.sha256} --field {output.field} 2>&1 | tee {log}"
 
 
 rule simulate_impacts:
@@ -147,6 +149,64 @@ rule simulate_axons:
     shell:
         "{resources.launch} python scripts/simulate_axons.py --ranks {threads} --code {params.code} "
         "--config {input.config} --samples {input.samples} --dataset {output.dataset} 2>&1 | tee {log}"
+
+
+rule simulate_white_matter:
+    input:
+        config=stage_file("axon", "simulate_white_matter"),
+        strain=result("axon", "fibre_strain.h5"),
+    output:
+        maps=result("axon", "white_matter.h5"),
+        cost=result("axon", "white_matter_cost.json"),
+        record=result("axon", "white_matter.h5.prov.json"),
+    log:
+        log_file("axon", "simulate_white_matter"),
+    benchmark:
+        benchmark_file("axon", "simulate_white_matter")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=2000,
+        runtime=480,
+    params:
+        code=code("simulate_white_matter"),
+    message:
+        "Simulating the whole white matter directly on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/simulate_white_matter.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --strain {input.strain} --maps {output.maps} --cost {output.cost} 2>&1 | tee {log}"
+
+
+rule simulate_variant:
+    input:
+        config=stage_file("axon", "simulate_variant"),
+        samples=result("axon", "samples.h5"),
+    output:
+        dataset=result("axon", "{variant}", "ground_truth.h5"),
+        record=result("axon", "{variant}", "ground_truth.h5.prov.json"),
+    wildcard_constraints:
+        variant="other_sex|other_criterion",
+    log:
+        log_file("axon", "simulate_{variant}"),
+    benchmark:
+        benchmark_file("axon", "simulate_{variant}")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=2000,
+        runtime=240,
+    params:
+        code=code("simulate_variant"),
+    message:
+        "Simulating a variant of the axon ({wildcards.variant}) on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/simulate_variant.py --ranks {threads} --code {params.code} "
+        "--variant {wildcards.variant} --config {input.config} --samples {input.samples} --dataset {output.dataset} "
+        "2>&1 | tee {log}"
 
 
 rule measure_noise_floor:

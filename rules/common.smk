@@ -143,6 +143,25 @@ def tractogram_input(fibres):
     )
 
 
+def tract_names_path(fibres):
+    """Where the names of the tractogram's bundles are looked for, or None where there is no tractogram."""
+    found = tractogram_path(fibres) and (Path(tractogram_path(fibres)).exists() or fibres.url)
+    return external(fibres.tract_names) if found and fibres.tract_names else None
+
+
+def tract_names_input(fibres):
+    """The file of tract names as an input: none where no tractogram is used, an error where it is missing."""
+    path = tract_names_path(fibres)
+    if path is None:
+        return []
+    if not Path(path).exists():
+        refuse(
+            f"axon.fibres.tract_names: found no file {path}; accepted is a text file with the name of bundle k on line "
+            "k + 1 (absolute or below data_dir), or null"
+        )
+    return ancient(path)
+
+
 def digest(path, expected):
     """SHA-256 of an external file as a parameter: its content counts, its time does not.
 

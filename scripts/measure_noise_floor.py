@@ -8,20 +8,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from understudy.axon.axon_geometry import layout_set, reference_geometry
-from understudy.axon.axon_mechanics import simulate_axons
 from understudy.axon.config import Injury
+from understudy.axon.farmed_axons import farm_axons
 from understudy.axon.files import read_samples
 from understudy.axon.layouts import combine_layouts, target_names
 from understudy.errors import InputError
-from understudy.farm.cases import run_cases
-from understudy.farm.claims import fixed_blocks
-from understudy.farm.shards import read_cases
 from understudy.farm.stage import farmed_job
 from understudy.provenance.arguments import main, parser
 from understudy.settings import read_stage
@@ -47,45 +43,49 @@ def run(arguments: Namespace) -> None:
         scale = stage["sampling"]["noise_floor_scale"]
         samples = read_samples(arguments.samples)
         random = np.flatnonzero((samples.split == "heldout") & (samples.subset == "random"))
-        rows = random[: stage["sampling"]["noise_floor_profiles"]]
-        if len(rows) < 2:
+        sets = {
+            "random": random[: stage["sampling"]["noise_floor_profiles"]],
+            "worst_case": np.flatnonzero(samples.subset == "worst_case"),
+        }
+        if len(sets["random"]) < 2:
             raise InputError(
-                f"{arguments.samples}: found {len(rows)} random held-out profiles; accepted are at least 2"
+                f"{arguments.samples}: found {len(random)} random held-out profiles; accepted are at least 2"
             )
-        geometries = [reference_geometry(injury), *layout_set(injury, stage["seed"])]
+        rows = np.concatenate(list(sets.values()))
         # Each profile runs with its history scaled down, as it is, and scaled up.
         factors = (1 - scale, 1.0, 1 + scale)
-        profiles = np.concatenate([factor * samples.strain[rows].astype(float) for factor in factors])
-
-        def simulate(cases: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-            outputs = simulate_axons(profiles[list(cases)], geometries, injury)
-            for case, values in zip(cases, outputs, strict=True):
-                yield case, {"outputs": values}
-
-        blocks = fixed_blocks(range(len(profiles)), BLOCK, profiles.max(axis=1))
-        summary = run_cases(
-            this.comm,
-            folder=this.folder,
-            key=this.key,
-            blocks=blocks,
-            simulate=simulate,
+        farmed = farm_axons(
+            this,
+            np.concatenate([factor * samples.strain[rows].astype(float) for factor in factors]),
+            [reference_geometry(injury), *layout_set(injury, stage["seed"])],
+            injury,
+            block=BLOCK,
             label="noise floor",
             recompute=arguments.recompute,
         )
         if this.job is not None:
-            found = read_cases(this.folder, this.key)
-            targets = combine_layouts(np.stack([found[case]["outputs"] for case in range(len(profiles))]))
-            low, middle, high = targets.reshape(3, len(rows), -1)
-            truth, rerun = np.concatenate([middle, middle]), np.concatenate([low, high])
-            floor = {
-                name: {"r2": r2(truth[:, column], rerun[:, column]), "nrmse": nrmse(truth[:, column], rerun[:, column])}
-                for column, name in enumerate(target_names())
+            low, middle, high = combine_layouts(farmed.outputs).reshape(3, len(rows), -1)
+            starts = np.cumsum([0, *(len(part) for part in sets.values())])
+            floors = {}
+            for name, start, end in zip(sets, starts, starts[1:], strict=False):
+                part = slice(start, end)
+                truth, rerun = np.concatenate([middle[part]] * 2), np.concatenate([low[part], high[part]])
+                floors[name] = {
+                    target: {
+                        "r2": r2(truth[:, column], rerun[:, column]),
+                        "nrmse": nrmse(truth[:, column], rerun[:, column]),
+                    }
+                    for column, target in enumerate(target_names())
+                }
+            content = {
+                "study": "axon",
+                "profiles": len(sets["random"]),
+                "scale": scale,
+                "targets": floors["random"],
+                "worst_case": floors["worst_case"],
             }
-            text = json.dumps(
-                {"study": "axon", "profiles": len(rows), "scale": scale, "targets": floor}, indent=2, sort_keys=True
-            )
-            this.job.temporary("floor").write_text(text + "\n")
-            this.job.note("farm", dataclasses.asdict(summary))
+            this.job.temporary("floor").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+            this.job.note("farm", dataclasses.asdict(farmed.summary))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ SOURCE = REPOSITORY / "src" / "understudy"
 STUDIES = sorted(path.parent.name for path in SOURCE.glob("*/surrogate.py") if (path.parent / "config.py").exists())
 SHARED = ("surrogate", "provenance", "report", "farm", "dataset")
 # Modules of a study that are no physics: they read and write files, draw, or describe the surrogate.
-NO_PHYSICS = ("config", "files", "figures", "surrogate")
+NO_PHYSICS = ("config", "files", "farmed_axons", "figures", "surrogate")
 OUTSIDE_PHYSICS = ("mpi4py", "snakemake", "h5py", "argparse")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "imp")
 MAY_IMPORT_BY_NAME = ("understudy.study", "understudy.cli")

@@ -6,6 +6,7 @@ paper, not re-read), *estimate* (ours).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import model_validator
@@ -175,6 +176,12 @@ class Fibres(Section):
         "found: HCP-1065 population atlas, Yeh 2022, Nat Commun 13:4933 (CC BY-SA 4.0)",
     )
     sha256: str | None = quantity(None, "-", "expected SHA-256 of that file; null takes the file as it is", "choice")
+    tract_names: str | None = quantity(
+        "fibres/icbm152_adult.bundles.txt",
+        "-",
+        "text file with the name of bundle k on line k + 1, absolute or below data_dir; null: no errors by tract",
+        "found: HCP-1065 population atlas, Yeh 2022, Nat Commun 13:4933 (CC BY-SA 4.0)",
+    )
     url: str | None = quantity(
         None, "-", "address from which `snakemake retrieve_tractogram` fetches the file", "choice"
     )
@@ -243,6 +250,34 @@ class Sampling(Section):
         0, "1", "profiles whose simulation may fail; more end the run after all others are safe", "choice", ge=0
     )
     max_lag_ms: int = quantity(5, "ms", "largest time shift forgiven by the distance", "estimate", ge=0)
+
+
+class Comparison(Section):
+    """Experiments beside the main study: the other sex and tau criterion, ways of sampling, mechanics."""
+
+    training_profiles: int = quantity(
+        1000, "1", "training profiles of the other sex and the other tau criterion, evenly out of all", "choice", ge=20
+    )
+    calibration_profiles: int = quantity(500, "1", "calibration profiles of the same", "choice", ge=20)
+    heldout_profiles: int = quantity(
+        1000, "1", "random held-out profiles of the same", "choice: at least 1,000 to judge coverage", ge=20
+    )
+    sampling_sizes: tuple[int, ...] = quantity(
+        (125, 250, 500, 1000, 2000), "1", "training-set sizes at which ways of sampling are compared", "choice"
+    )
+    sampling_members: int = quantity(
+        3, "1", "networks per way of sampling and size; their spread leads active learning", "choice", ge=2
+    )
+    fine_element_mm: float = quantity(
+        3.0, "mm", "element edge of the refined repetition of the first held-out impact", "choice", ge=2, le=10
+    )
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Comparison:
+        sizes = self.sampling_sizes
+        if not sizes or any(b <= a for a, b in pairwise(sizes)) or sizes[0] < 10:
+            raise ValueError(f"sampling_sizes: found {sizes}; accepted are increasing numbers of at least 10")
+        return self
 
 
 class Injury(Section):
@@ -422,6 +457,7 @@ class AxonConfig(Section):
     fibres: Fibres = Fibres()
     sampling: Sampling = Sampling()
     injury: Injury = Injury()
+    comparison: Comparison = Comparison()
     network: Network = Network()
     surrogate: SurrogateConfig = SurrogateConfig()
 
@@ -452,6 +488,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "simulate_axons": ("seed", "injury", "sampling.largest_failed"),
     "measure_noise_floor": ("seed", "injury", "sampling.noise_floor_profiles", "sampling.noise_floor_scale"),
     "verify_axon": ("seed", "impacts", "head", "tissue", "injury"),
-    "map_injury": ("seed", "injury"),
+    "simulate_white_matter": ("seed", "injury"),
+    "simulate_variant": (
+        "seed",
+        "injury",
+        "comparison.training_profiles",
+        "comparison.calibration_profiles",
+        "comparison.heldout_profiles",
+    ),
     **SURROGATE_STAGES,
 }

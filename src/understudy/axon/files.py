@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from understudy.axon.fibre_orientation import FibreField
+from understudy.axon.tracts import Tracts
 from understudy.axon.white_matter import WhiteMatter
 from understudy.errors import InputError
 
@@ -70,14 +71,27 @@ def _read_white_matter(file: h5py.File) -> WhiteMatter:
     )
 
 
-def write_orientation(path: str | Path, white_matter: WhiteMatter, field: FibreField) -> None:
-    """Write ``fibre_orientation.h5``: white-matter voxels and their fibre directions."""
+def write_orientation(
+    path: str | Path, white_matter: WhiteMatter, field: FibreField, tracts: Tracts | None = None
+) -> None:
+    """Write ``fibre_orientation.h5``: white-matter voxels, their fibre directions and, where known, their tracts."""
     with _create(path, "fibre orientation") as file:
         _write_white_matter(file, white_matter)
         file["direction"] = field.direction
         file["coherence"] = field.coherence
         file["covered"] = field.covered
         file.attrs["source"] = field.source
+        if tracts is not None:
+            file["tract"] = tracts.number.astype(np.int16)
+            file["tract_names"] = np.asarray(tracts.names, dtype="S")
+
+
+def read_tracts(path: str | Path) -> Tracts | None:
+    """The tracts of the voxels in ``fibre_orientation.h5``; None where none are known."""
+    with _opened(path, "fibre orientation") as file:
+        if "tract" not in file:
+            return None
+        return Tracts(file["tract"][...], tuple(name.decode() for name in file["tract_names"][...]))
 
 
 def read_orientation(path: str | Path) -> tuple[WhiteMatter, FibreField]:
@@ -254,9 +268,8 @@ class InjuryMap:
 
     Attributes
     ----------
-    mean, lower, upper : (voxel, target).
+    mean, lower, upper : (voxel, target) float32.
     flagged : (voxel,) inputs unlike the training data.
-    direct_voxel, direct : voxels that were also simulated directly, and their targets.
     """
 
     mean: np.ndarray
@@ -265,14 +278,12 @@ class InjuryMap:
     flagged: np.ndarray
     targets: tuple[str, ...]
     impact: int
-    direct_voxel: np.ndarray
-    direct: np.ndarray
 
 
 def write_injury_map(path: str | Path, injury_map: InjuryMap) -> None:
     """Write ``injury_map.h5``."""
     with _create(path, "injury map") as file:
-        for name in ("mean", "lower", "upper", "flagged", "direct_voxel", "direct"):
+        for name in ("mean", "lower", "upper", "flagged"):
             file[name] = getattr(injury_map, name)
         file["targets"] = np.asarray(injury_map.targets, dtype="S")
         file.attrs["impact"] = injury_map.impact
@@ -281,6 +292,36 @@ def write_injury_map(path: str | Path, injury_map: InjuryMap) -> None:
 def read_injury_map(path: str | Path) -> InjuryMap:
     """Read ``injury_map.h5``."""
     with _opened(path, "injury map") as file:
-        arrays = {name: file[name][...] for name in ("mean", "lower", "upper", "flagged", "direct_voxel", "direct")}
+        arrays = {name: file[name][...] for name in ("mean", "lower", "upper", "flagged")}
         targets = tuple(name.decode() for name in file["targets"][...])
         return InjuryMap(**arrays, targets=targets, impact=int(file.attrs["impact"]))
+
+
+@dataclass(frozen=True)
+class VoxelMaps:
+    """Values on every white-matter voxel for one impact, such as those of the direct simulation.
+
+    Attributes
+    ----------
+    values : name -> (voxel,) float32; NaN where a simulation failed.
+    impact : number of the impact.
+    """
+
+    values: Mapping[str, np.ndarray]
+    impact: int
+
+
+def write_voxel_maps(path: str | Path, maps: VoxelMaps) -> None:
+    """Write maps of one impact, in the order of their names."""
+    with _create(path, "voxel maps") as file:
+        for name, values in maps.values.items():
+            file[f"values/{name}"] = np.asarray(values, dtype=np.float32)
+        file["names"] = np.asarray(list(maps.values), dtype="S")
+        file.attrs["impact"] = maps.impact
+
+
+def read_voxel_maps(path: str | Path) -> VoxelMaps:
+    """Read what `write_voxel_maps` wrote."""
+    with _opened(path, "voxel maps") as file:
+        names = [name.decode() for name in file["names"][...]]
+        return VoxelMaps({name: file[f"values/{name}"][...] for name in names}, int(file.attrs["impact"]))

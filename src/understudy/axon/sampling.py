@@ -289,10 +289,11 @@ def select_training(candidates: Candidates, settings: Sampling, seed: int) -> Se
 
 
 def select_worst_case(candidates: Candidates, training_strain: np.ndarray, settings: Sampling) -> Selection:
-    """The ``settings.worst_case_profiles`` candidates of held-out impacts farthest from the training profiles.
+    """The ``settings.worst_case_profiles`` candidates of a held-out impact farthest from the training profiles.
 
-    Greedy farthest points: each one chosen counts as known for the next, so that the set is not one place many times.
-    From inputs only.
+    Greedy farthest points in the distance of `select_adaptive`, that of `compressed` histories: each one chosen counts
+    as known for the next, so that the set is not one place many times. (In plain strain the farthest are the most
+    severe ones alone, whose links have all failed.) From inputs only.
 
     Raises
     ------
@@ -302,8 +303,8 @@ def select_worst_case(candidates: Candidates, training_strain: np.ndarray, setti
     count = settings.worst_case_profiles
     _refuse_few(count, len(candidates.voxel), "worst_case_profiles", settings)
     lag = _lag_samples(settings, candidates.strain.shape[1])
-    profiles = np.ascontiguousarray(candidates.strain, dtype=np.float32)
-    training = np.ascontiguousarray(training_strain, dtype=np.float32)
+    profiles = np.ascontiguousarray(compressed(candidates.strain, settings.compression_strain))
+    training = np.ascontiguousarray(compressed(training_strain, settings.compression_strain))
     norms = overlap_norms(profiles, lag)
     squared = np.full(len(profiles), np.inf, dtype=np.float32)
     lower_to_nearest(profiles, norms, training, overlap_norms(training, lag), lag, squared)
