@@ -2,18 +2,36 @@
 
 AXON = CONFIGURATION.axon
 AXON_FIGURES = (
-    "impacts",
-    "histories",
-    "injury_maps",
+    "lead",
+    "history_gain",
+    "error_by_voxel",
+    "error_by_strain",
+    "error_by_tract",
     "layout_spread",
     "rate_dependence",
+    "criteria",
+    "sampling_efficiency",
+    "injury_maps",
+    "sex_maps",
+    "sexes_by_tract",
+    "impacts",
+    "histories",
 )
+
+
+FINAL_RESULTS["axon"] = [result("axon", "maps", "maps.json")]
 
 
 rule axon:
     input:
         result("axon", "surrogate", "metrics.json"),
         result("axon", "verification.json"),
+        result("axon", "white_matter_errors.json"),
+        result("axon", "sensitivity.json"),
+        result("axon", "maps", "maps.json"),
+        result("axon", "criteria.json"),
+        result("axon", "sex_comparison.json"),
+        result("axon", "sampling_comparison.json"),
         result("axon", "figures", "presentation.json"),
 
 
@@ -186,12 +204,12 @@ rule simulate_variant:
     output:
         dataset=result("axon", "{variant}", "ground_truth.h5"),
         record=result("axon", "{variant}", "ground_truth.h5.prov.json"),
-    wildcard_constraints:
-        variant="other_sex|other_criterion",
     log:
         log_file("axon", "simulate_{variant}"),
     benchmark:
         benchmark_file("axon", "simulate_{variant}")
+    wildcard_constraints:
+        variant="other_sex|other_criterion",
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -269,9 +287,9 @@ rule verify_axon:
 
 rule map_injury:
     input:
-        config=stage_file("axon", "map_injury"),
         strain=result("axon", "fibre_strain.h5"),
         models=result("axon", "surrogate", "models.h5"),
+        cost=result("axon", "white_matter_cost.json"),
     output:
         injury_map=result("axon", "injury_map.h5"),
         deployment=result("axon", "deployment.json"),
@@ -282,7 +300,7 @@ rule map_injury:
         benchmark_file("axon", "map_injury")
     conda:
         "../envs/environment.yaml"
-    threads: 1
+    threads: 2
     resources:
         device=DEVICE,
         mem_mb=4000,
@@ -292,8 +310,198 @@ rule map_injury:
     message:
         "Mapping injury over the white matter with the surrogate"
     shell:
-        "python scripts/map_injury.py --code {params.code} --device {resources.device} --config {input.config} --strain {input.strain} "
-        "--models {input.models} --injury-map {output.injury_map} --deployment {output.deployment} 2>&1 | tee {log}"
+        "python scripts/map_injury.py --code {params.code} --device {resources.device} --threads {threads} "
+        "--strain {input.strain} --models {input.models} --cost {input.cost} --injury-map {output.injury_map} "
+        "--deployment {output.deployment} 2>&1 | tee {log}"
+
+
+rule assess_white_matter:
+    input:
+        injury_map=result("axon", "injury_map.h5"),
+        direct=result("axon", "white_matter.h5"),
+        strain=result("axon", "fibre_strain.h5"),
+        field=result("axon", "fibre_orientation.h5"),
+    output:
+        errors=result("axon", "white_matter_errors.json"),
+        record=result("axon", "white_matter_errors.json.prov.json"),
+    log:
+        log_file("axon", "assess_white_matter"),
+    benchmark:
+        benchmark_file("axon", "assess_white_matter")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("assess_white_matter"),
+    message:
+        "Assessing the surrogate at every voxel of the white matter"
+    shell:
+        "python scripts/assess_white_matter.py --code {params.code} --injury-map {input.injury_map} "
+        "--direct {input.direct} --strain {input.strain} --field {input.field} --errors {output.errors} "
+        "2>&1 | tee {log}"
+
+
+rule write_maps:
+    input:
+        direct=result("axon", "white_matter.h5"),
+        injury_map=result("axon", "injury_map.h5"),
+        sexes=result("axon", "sex_maps.h5"),
+        strain=result("axon", "fibre_strain.h5"),
+    output:
+        listing=result("axon", "maps", "maps.json"),
+        direct=result("axon", "maps", "direct.nii.gz"),
+        surrogate=result("axon", "maps", "surrogate.nii.gz"),
+        interval_width=result("axon", "maps", "interval_width.nii.gz"),
+        sexes=result("axon", "maps", "sexes.nii.gz"),
+        record=result("axon", "maps", "maps.json.prov.json"),
+    log:
+        log_file("axon", "write_maps"),
+    benchmark:
+        benchmark_file("axon", "write_maps")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("write_maps"),
+    message:
+        "Writing the maps of the white matter as NIfTI"
+    shell:
+        "python scripts/write_maps.py --code {params.code} --direct-maps {input.direct} "
+        "--injury-map {input.injury_map} --sex-maps {input.sexes} --strain {input.strain} --listing {output.listing} "
+        "--direct {output.direct} --surrogate {output.surrogate} --interval-width {output.interval_width} "
+        "--sexes {output.sexes} 2>&1 | tee {log}"
+
+
+rule measure_sensitivity:
+    input:
+        config=stage_file("axon", "measure_sensitivity"),
+        field=result("axon", "fibre_orientation.h5"),
+        strain=result("axon", "fibre_strain.h5"),
+        models=result("axon", "surrogate", "models.h5"),
+        impacts=lambda wildcards: impact_files(AXON.impacts),
+    output:
+        sensitivity=result("axon", "sensitivity.json"),
+        record=result("axon", "sensitivity.json.prov.json"),
+    log:
+        log_file("axon", "measure_sensitivity"),
+    benchmark:
+        benchmark_file("axon", "measure_sensitivity")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("measure_sensitivity", "axon"),
+    message:
+        "Measuring the sensitivity of fibre strain to the settings of the mechanics"
+    shell:
+        "python scripts/measure_sensitivity.py --code {params.code} --device {resources.device} "
+        "--config {input.config} --field {input.field} --strain {input.strain} --models {input.models} "
+        "--impacts {input.impacts} --sensitivity {output.sensitivity} 2>&1 | tee {log}"
+
+
+rule compare_criteria:
+    input:
+        config=stage_file("axon", "compare_criteria"),
+        dataset=result("axon", "ground_truth.h5"),
+        other=result("axon", "other_criterion", "ground_truth.h5"),
+        verification=result("axon", "verification.json"),
+    output:
+        criteria=result("axon", "criteria.json"),
+        record=result("axon", "criteria.json.prov.json"),
+    log:
+        log_file("axon", "compare_criteria"),
+    benchmark:
+        benchmark_file("axon", "compare_criteria")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("compare_criteria", "axon"),
+    message:
+        "Comparing the two tau criteria"
+    shell:
+        "python scripts/compare_criteria.py --code {params.code} --device {resources.device} --config {input.config} "
+        "--dataset {input.dataset} --other {input.other} --verification {input.verification} "
+        "--criteria {output.criteria} 2>&1 | tee {log}"
+
+
+rule compare_sexes:
+    input:
+        config=stage_file("axon", "compare_sexes"),
+        dataset=result("axon", "ground_truth.h5"),
+        other=result("axon", "other_sex", "ground_truth.h5"),
+        strain=result("axon", "fibre_strain.h5"),
+        field=result("axon", "fibre_orientation.h5"),
+    output:
+        joint=result("axon", "sexes", "ground_truth.h5"),
+        models=result("axon", "sexes", "models.h5"),
+        maps=result("axon", "sex_maps.h5"),
+        comparison=result("axon", "sex_comparison.json"),
+        record=result("axon", "sexes", "ground_truth.h5.prov.json"),
+    log:
+        log_file("axon", "compare_sexes"),
+    benchmark:
+        benchmark_file("axon", "compare_sexes")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("compare_sexes", "axon"),
+    message:
+        "Comparing female and male axons on the same impacts"
+    shell:
+        "python scripts/compare_sexes.py --code {params.code} --device {resources.device} --config {input.config} "
+        "--dataset {input.dataset} --other {input.other} --strain {input.strain} --field {input.field} "
+        "--joint {output.joint} --models {output.models} --maps {output.maps} --comparison {output.comparison} "
+        "2>&1 | tee {log}"
+
+
+rule compare_samplings:
+    input:
+        config=stage_file("axon", "compare_samplings"),
+        strain=result("axon", "fibre_strain.h5"),
+        dataset=result("axon", "ground_truth.h5"),
+        white_matter=result("axon", "white_matter.h5"),
+    output:
+        comparison=result("axon", "sampling_comparison.json"),
+        record=result("axon", "sampling_comparison.json.prov.json"),
+    log:
+        log_file("axon", "compare_samplings"),
+    benchmark:
+        benchmark_file("axon", "compare_samplings")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        code=code("compare_samplings", "axon"),
+    message:
+        "Comparing ways of sampling at equal number of profiles"
+    shell:
+        "python scripts/compare_samplings.py --code {params.code} --device {resources.device} --config {input.config} "
+        "--strain {input.strain} --dataset {input.dataset} --white-matter {input.white_matter} "
+        "--comparison {output.comparison} 2>&1 | tee {log}"
 
 
 rule draw_axon:
@@ -303,6 +511,17 @@ rule draw_axon:
         dataset=result("axon", "ground_truth.h5"),
         injury_map=result("axon", "injury_map.h5"),
         checks=result("axon", "verification.json"),
+        metrics=result("axon", "surrogate", "metrics.json"),
+        floor=result("axon", "noise_floor.json"),
+        white_matter=result("axon", "white_matter.h5"),
+        white_matter_cost=result("axon", "white_matter_cost.json"),
+        white_matter_errors=result("axon", "white_matter_errors.json"),
+        deployment=result("axon", "deployment.json"),
+        sensitivity=result("axon", "sensitivity.json"),
+        criteria=result("axon", "criteria.json"),
+        sex_comparison=result("axon", "sex_comparison.json"),
+        sex_maps=result("axon", "sex_maps.h5"),
+        sampling_comparison=result("axon", "sampling_comparison.json"),
     output:
         presentation=result("axon", "figures", "presentation.json"),
         figures=report(
@@ -327,5 +546,9 @@ rule draw_axon:
         "Drawing the axon study's figures"
     shell:
         "python scripts/draw_axon.py --code {params.code} --strain {input.strain} --field {input.field} "
-        "--dataset {input.dataset} --injury-map {input.injury_map} --checks {input.checks} "
+        "--dataset {input.dataset} --injury-map {input.injury_map} --checks {input.checks} --metrics {input.metrics} "
+        "--floor {input.floor} --white-matter {input.white_matter} --white-matter-cost {input.white_matter_cost} "
+        "--white-matter-errors {input.white_matter_errors} --deployment {input.deployment} "
+        "--sensitivity {input.sensitivity} --criteria {input.criteria} --sex-comparison {input.sex_comparison} "
+        "--sex-maps {input.sex_maps} --sampling-comparison {input.sampling_comparison} "
         "--presentation {output.presentation} --figures {output.figures} 2>&1 | tee {log}"

@@ -74,6 +74,9 @@ def launch(wildcards, threads):
     return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
 
 
+# What a study makes that no other rule reads; the audit waits for it, so that it judges everything.
+FINAL_RESULTS = {}
+
 RANKS = CONFIGURATION.execution.ranks
 DEVICE = CONFIGURATION.execution.device
 # With one rank there is no launcher and, under SLURM, no MPI job.
@@ -97,6 +100,9 @@ def tidy_shards():
         "train_surrogate",
         "cross_validate_surrogate",
         "measure_learning_curve",
+        "compare_criteria",
+        "compare_sexes",
+        "compare_samplings",
     ):
         shutil.rmtree(Path(RUN_FOLDER, ".work", program), ignore_errors=True)
 
@@ -145,7 +151,9 @@ def tractogram_input(fibres):
 
 def tract_names_path(fibres):
     """Where the names of the tractogram's bundles are looked for, or None where there is no tractogram."""
-    found = tractogram_path(fibres) and (Path(tractogram_path(fibres)).exists() or fibres.url)
+    found = tractogram_path(fibres) and (
+        Path(tractogram_path(fibres)).exists() or fibres.url
+    )
     return external(fibres.tract_names) if found and fibres.tract_names else None
 
 

@@ -13,6 +13,11 @@ rule judge_results:
                 ("figures", "presentation.json"),
             )
         ],
+        [
+            path
+            for study in CONFIGURATION.studies
+            for path in FINAL_RESULTS.get(study, [])
+        ],
     output:
         audit=report(
             result("audit.json"),

@@ -35,15 +35,37 @@ def _audit(arguments: argparse.Namespace) -> int:
     return 0 if all(verdict["passed"] for verdict in verdicts.values()) else 1
 
 
+def default_model(study: str) -> Path:
+    """The study's published model.
+
+    Raises
+    ------
+    InputError
+        If none was published.
+    """
+    model = REPOSITORY / "results" / "reference" / study / "surrogate" / "models.h5"
+    if not model.is_file():
+        raise InputError(
+            f"--model: found none, and there is no published model of study {study!r} ({model}); accepted is the "
+            "models.h5 of a run: --model results/<run>/<study>/surrogate/models.h5"
+        )
+    return model
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     """Predict with a trained surrogate: means, 90 % intervals, and a flag for inputs unlike the training data."""
     # Imported here: torch takes seconds to start, which the other commands need not wait for.
     from understudy.study import load_surrogate
     from understudy.surrogate.profile_files import predict_file
 
+    definition = load_surrogate(arguments.study)
+    model = arguments.model
+    if model is None:
+        model = default_model(arguments.study)
+        print(f"model: {model} (published; --model chooses another)", file=sys.stderr)
     count, flagged = predict_file(
-        load_surrogate(arguments.study),
-        arguments.model,
+        definition,
+        model,
         arguments.input,
         arguments.output,
         device=arguments.device,
@@ -67,7 +89,7 @@ def _publish(arguments: argparse.Namespace) -> int:
     """Keep a finished, clean run as results/reference/<study>/."""
     folder = publish(arguments.run, arguments.study, arguments.reference)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"{folder}: {size / 2**20:.1f} MiB; judge it with: understudy audit {folder}")
+    print(f"{folder}: {size / 1e6:.2f} MB; judge it with: understudy audit {folder}")
     return 0
 
 
@@ -110,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("predict", _predict)
     sub.add_argument("study", help="study of the model, such as axon")
-    sub.add_argument("--model", type=Path, required=True, help="trained surrogate, models.h5")
+    sub.add_argument("--model", type=Path, help="trained surrogate, models.h5; the study's published one by default")
     sub.add_argument("--input", type=Path, required=True, help="profiles, .csv or .h5")
     sub.add_argument("--output", type=Path, required=True, help="predictions, .csv or .h5")
     sub.add_argument("--overwrite", action="store_true", help="replace an output that exists")

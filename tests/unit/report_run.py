@@ -102,6 +102,9 @@ def _predictions(path: Path, generator: np.random.Generator) -> dict:
         "coverage_judgement": {
             target: judge_coverage(inside[random, t], group[random], weights, 0.9) for t, target in enumerate(TARGETS)
         },
+        "baseline_intervals": {
+            "gaussian_process": {target: {"coverage": 0.913, "width": 0.0421} for target in TARGETS}
+        },
         "noise_floor": {
             target: target_metrics(truth[:, t], _noisy(truth, 0.14 if t % 4 == 0 else 0.02, generator)[:, t])
             for t, target in enumerate(TARGETS)
@@ -145,7 +148,7 @@ def _learning_curve() -> dict:
 
 def _presentation(folder: Path) -> dict:
     folder.mkdir(parents=True)
-    for name in ("pulses.png", "injury_map.png"):
+    for name in ("pulses.png", "injury_map.png", "lead.png", "tracts.png"):
         figure = Figure(figsize=(4, 2))
         figure.add_subplot().plot([0, 1, 0])
         figure.savefig(folder / name)
@@ -170,9 +173,34 @@ def _presentation(folder: Path) -> dict:
             },
             {"file": "injury_map.png", "title": "Injury map", "caption": "One held-out impact.", "section": "use"},
         ],
+        "lead": {"file": "lead.png", "title": "Twice the same", "caption": "Direct, surrogate, difference."},
+        "in_short": ["Not reached, although asked at least: R² on the worst case (tau 0.91)."],
+        "goals": [{"quantity": "R²", "reached": "not reached", "measured": [{"output": "tau_failed", "value": 0.91}]}],
+        "cost_groups": [
+            {"title": "Injury model", "rules": ["simulate_axons"]}, {"title": "Never timed", "rules": ["none"]},
+        ],
+        "sections": [
+            {
+                "id": "goals", "slot": "headline", "title": "What was asked", "text": ["Asked & measured."],
+                "table": {
+                    "columns": ["Quantity", {"title": "Goal", "numeric": True}, "Tau", "Reached"],
+                    "rows": [
+                        {"part": "Worst case"},
+                        ["R²", 0.99, {"text": "0.91", "note": "floor 0.95", "mark": "worse"}, None],
+                        ["Time", "1 s", {"text": "0.9 s", "span": 2, "mark": "better"}],
+                    ],
+                    "caption": "Floor: of the simulation.",
+                },
+            },
+            {
+                "id": "tracts", "slot": "worth", "title": "Error by tract", "text": ["First.", "Second <b>."],
+                "table": None,
+                "figures": [{"file": "tracts.png", "title": "By tract", "caption": "Sorted.", "alt": "Bars by tract."}],
+            },
+        ],
         "limits": ["The published model is not public: this one was rebuilt from published facts."],
         "notes": ["The fibre field is synthetic: made from the anatomy alone, not measured."],
-    }
+    }  # fmt: skip
 
 
 def write_run(folder: Path) -> dict:
@@ -194,8 +222,8 @@ def write_run(folder: Path) -> dict:
             ]
         },
         "axon/deployment.json": {
-            "n": 13234, "seconds": 1.9, "seconds_per_case_direct": 0.31, "threads": 1, "device": "cpu",
-            "impact": "held-out impact 21",
+            "n": 13234, "seconds": 1.9, "seconds_two_threads": 1.1, "seconds_per_case_direct": 0.31, "threads": 1,
+            "device": "cpu", "impact": "held-out impact 21", "direct_n": 100, "direct_wall_s": 15.5, "direct_ranks": 2,
         },
         "axon/figures/presentation.json": _presentation(folder / "axon" / "figures"),
     }  # fmt: skip

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from understudy import cli
 from understudy.cli import main
+from understudy.surrogate import profile_files
 
 COMMANDS = ("audit", "predict", "resume", "publish", "configuration")
 
@@ -56,3 +58,47 @@ def test_what_is_no_run_is_named(command: tuple[str, ...], tmp_path: Path, capsy
     assert status(name, str(tmp_path / "nothing"), *options) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and "nothing" in error and "Traceback" not in error
+
+
+@pytest.fixture
+def predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Models that were asked to predict; the repository is empty."""
+    used: list[Path] = []
+
+    def predict_file(definition, model, input_path, output_path, **options):  # type: ignore[no-untyped-def]
+        used.append(model)
+        return 3, 1
+
+    monkeypatch.setattr(profile_files, "predict_file", predict_file)
+    monkeypatch.setattr(cli, "REPOSITORY", tmp_path)
+    return used
+
+
+PREDICT = ("predict", "axon", "--input", "profiles.csv", "--output", "injury.csv")
+
+
+def test_published_model_predicts_by_default(
+    predictions: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "results/reference/axon/surrogate/models.h5"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    assert status(*PREDICT) == 0
+    assert predictions == [model]
+    said = capsys.readouterr()
+    assert str(model) in said.err and "published" in said.err
+    assert said.out == "injury.csv: 3 predictions, 1 flagged as unlike the training data\n"
+
+
+def test_a_named_model_is_used_without_a_word(predictions: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(*PREDICT, "--model", "own/models.h5") == 0
+    assert predictions == [Path("own/models.h5")] and capsys.readouterr().err == ""
+
+
+def test_no_published_model_is_said(predictions: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(*PREDICT) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --model: found none") and "results/<run>/<study>/surrogate/models.h5" in error
+    assert predictions == []
+    assert status("predict", "tms", *PREDICT[2:]) == 2
+    assert "study: found 'tms'; accepted are axon" in capsys.readouterr().err

@@ -13,7 +13,20 @@ SOURCE = REPOSITORY / "src" / "understudy"
 STUDIES = sorted(path.parent.name for path in SOURCE.glob("*/surrogate.py") if (path.parent / "config.py").exists())
 SHARED = ("surrogate", "provenance", "report", "farm", "dataset")
 # Modules of a study that are no physics: they read and write files, draw, or describe the surrogate.
-NO_PHYSICS = ("config", "files", "farmed_axons", "figures", "surrogate")
+NO_PHYSICS = (
+    "comparison_figures",
+    "comparisons",
+    "config",
+    "error_figures",
+    "farmed_axons",
+    "figures",
+    "files",
+    "goals",
+    "map_figures",
+    "presentation",
+    "study_sections",
+    "surrogate",
+)
 OUTSIDE_PHYSICS = ("mpi4py", "snakemake", "h5py", "argparse")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "imp")
 MAY_IMPORT_BY_NAME = ("understudy.study", "understudy.cli")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+from PIL import Image
 from report_run import AUDIT, TARGETS, write_run
 
 from understudy.errors import InputError
@@ -87,13 +91,14 @@ def test_page_is_self_contained_and_well_formed(run: Path, page: Page) -> None:
 
 
 def test_every_picture_is_whole_and_described(page: Page) -> None:
-    # 12 scatters and 12 learning curves with a key, five figures for each of three groups, two of the study's own.
-    assert len(page.images) == 12 + 12 + 1 + 3 * 5 + 2
+    # 12 scatters and 12 learning curves with a key, five figures for each of three groups, four of the study's own.
+    assert len(page.images) == 12 + 12 + 1 + 3 * 5 + 4
     for image in page.images:
         assert len(image["alt"]) >= 9
         kind, content = image["src"].split(";base64,")
-        head = base64.b64decode(content)[:8]
-        assert head == (b"\x89PNG\r\n\x1a\n" if kind == "data:image/png" else b"<?xml ve"), kind
+        assert kind == "data:image/webp"
+        with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+            assert picture.width > 300 and np.asarray(picture.convert("L")).std() > 3  # not an empty sheet
 
 
 def test_page_says_what_matters(page: Page) -> None:
@@ -108,6 +113,82 @@ def test_page_says_what_matters(page: Page) -> None:
     assert "judge_results" in text and "audit.json.prov.json" not in text
     assert "2.01 min" in text and "812 MB" in text  # benchmark of simulate_axons
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_study_tells_its_own_story(run: Path, page: Page) -> None:
+    """The lead figure first, sections where their slots are, tables with marks, and what was not reached by name."""
+    text = re.sub(r"\s+", " ", page.text)
+    heads = ("Twice the same", "In short", "What was run", "What was asked", "Accuracy on held-out data")
+    order = [text.rindex(words) for words in heads]
+    assert order == sorted(order)
+    assert page.images[0]["alt"] == "Twice the same. Direct, surrogate, difference."
+    titles = ("axon-goals", "axon-accuracy", "axon-worth", "axon-tracts", "axon-intervals", "axon-limits", "axon-cost")
+    places = [page.ids.index(name) for name in titles]
+    assert places == sorted(places)
+    assert {"axon-goals", "axon-tracts", "axon-cost"} <= set(page.targets)
+    assert "Asked & measured." in text and "Second <b>." in text
+    assert "✗ 0.91" in text and "floor 0.95" in text and "✓ 0.9 s" in text and "Floor: of the simulation." in text
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert '<td colspan="2"><span class="chip better">' in html and '<td class="n">0.99</td>' in html
+    assert "Not reached, although asked at least: R² on the worst case (tau 0.91)." in text
+    assert text.index("Not reached") < text.index("On 1 000 held-out cases")
+    study = json.loads((run / "report.json").read_text())["studies"]["axon"]
+    assert study["goals"][0]["measured"][0]["value"] == 0.91 and len(study["in_short"]) == 1
+
+
+def test_baselines_intervals_stand_beside_the_networks(page: Page) -> None:
+    text = re.sub(r"\s+", " ", page.text)
+    assert "Mean width, Gaussian process" in text and text.count("0.042191.3 %") == 12
+    assert "those of the baselines, calibrated on the same cases" in text
+
+
+def test_cost_in_core_hours(run: Path, page: Page) -> None:
+    text = re.sub(r"\s+", " ", page.text[page.text.rindex("Processor time in core hours") :])
+    assert "Injury model" in text and "0.06" in text.split("Everything")[0]  # 230.1 s
+    assert "Never timed" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda sections: sections[0].update(slot="appendix"), "slot 'appendix'; accepted are headline, accuracy"),
+        (lambda sections: sections[1].update(id="goals"), "section id 'goals'; accepted are"),
+        (lambda sections: sections[0]["table"]["rows"].append(["R²"]), "row 4: found 1 columns; accepted are 4"),
+        (lambda sections: sections[0]["table"]["rows"][1][2].update(mark="fine"), "mark 'fine'; accepted are better"),
+        (lambda sections: sections[1]["figures"][0].update(file="none.png"), "none.png: no such file"),
+    ],
+)
+def test_section_without_a_place_or_form_is_refused(run: Path, tmp_path: Path, change: Callable, said: str) -> None:
+    copy = _broken(run, tmp_path)
+    path = copy / "axon" / "figures" / "presentation.json"
+    presentation = json.loads(path.read_text())
+    change(presentation["sections"])
+    path.write_text(json.dumps(presentation))
+    with pytest.raises(InputError, match=re.escape(said)):
+        _write(copy)
+
+
+def test_study_without_a_story_has_a_page_too(run: Path, tmp_path: Path) -> None:
+    """Without sections, lead, goals, costs and intervals of baselines; and with all cases simulated directly too."""
+    copy = _broken(run, tmp_path)
+    path = copy / "axon" / "figures" / "presentation.json"
+    presentation = json.loads(path.read_text())
+    for key in ("lead", "sections", "goals", "in_short", "cost_groups"):
+        del presentation[key]
+    path.write_text(json.dumps(presentation))
+    metrics = copy / "axon" / "surrogate" / "metrics.json"
+    content = json.loads(metrics.read_text())
+    del content["baseline_intervals"]
+    metrics.write_text(json.dumps(content))
+    shutil.rmtree(copy / "benchmarks")
+    deployment = copy / "axon" / "deployment.json"
+    whole = {"direct_n": 13234, "direct_wall_s": 2100.0}
+    deployment.write_text(json.dumps(json.loads(deployment.read_text()) | whole))
+    text = _write(copy)
+    assert "direct simulation took 35 min on 2 cores (measured)" in text and "extrapolated" not in text
+    page = Page(text)
+    assert "axon-cost" not in page.ids and "axon-accuracy" in page.ids
+    assert json.loads((copy / "new.json").read_text())["studies"]["axon"]["goals"] == []
 
 
 def test_report_json_keeps_the_contract(run: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from understudy.axon.config import Network
 from understudy.axon.layouts import target_names
-from understudy.axon.surrogate import SURROGATE, strain_rate
+from understudy.axon.surrogate import MEMORY_MS, SURROGATE, strain_rate
 
 NONE = np.empty((3, 0))
 
@@ -48,13 +48,42 @@ def test_context_joins_features_and_inputs():
     np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-6)
 
 
-def test_inputs_are_standardised_over_the_fitted_cases_only():
+def test_inputs_are_scaled_over_the_fitted_cases_only():
     state = SURROGATE.fit_inputs(histories(), NONE)
     scaled, _ = SURROGATE.apply_inputs(state, histories(), NONE)
-    np.testing.assert_allclose(scaled.mean(axis=(0, 2)), 0, atol=1e-5)
-    np.testing.assert_allclose(scaled.std(axis=(0, 2)), 1, rtol=1e-4)
+    np.testing.assert_allclose((scaled**2).mean(axis=(0, 2)), 1, rtol=1e-4)
     twice, _ = SURROGATE.apply_inputs(state, 2 * histories(), NONE)
-    assert twice.std() > 1.2, "a case is not scaled by itself"
+    np.testing.assert_allclose(twice[:, :-1], 2 * scaled[:, :-1], rtol=1e-6)
+    rest, _ = SURROGATE.apply_inputs(state, 0 * histories(), NONE)
+    assert not rest.any(), "zero means rest"
+
+
+def test_memories_of_a_ramp_are_those_of_a_maxwell_branch():
+    """q' = r - q/T gives q = r T (1 - exp(-t/T)); the exact step reproduces it for strain linear in time."""
+    samples, rate_per_ms = 101, 1e-3
+    ramp = (rate_per_ms * np.arange(float(samples)))[None, None].astype(np.float32)
+    state = {"size": np.ones(2 + len(MEMORY_MS), dtype=np.float32), "context_mean": 0.0, "context_deviation": 1.0}
+    channels, _ = SURROGATE.apply_inputs(state, ramp, np.empty((1, 0)))
+    t = np.arange(samples)
+    np.testing.assert_allclose(channels[0, 0], ramp[0, 0])
+    for memory, time_ms in zip(channels[0, 1:-1], MEMORY_MS, strict=True):
+        # float32.
+        np.testing.assert_allclose(memory, rate_per_ms * time_ms * -np.expm1(-t / time_ms), rtol=2e-5, atol=1e-7)
+
+
+def test_network_remembers_what_came_first():
+    """The same pulses in another order must be able to give another answer, and a late change must not go unseen."""
+    torch.manual_seed(1)
+    network = SURROGATE.build_network(6, (101,), 0, 12, Network().model_dump()).eval()
+    state = SURROGATE.fit_inputs(histories(), NONE)
+    t = np.arange(101.0)
+    early, late = (0.06 * np.exp(-(((t - centre) / 6) ** 2)) for centre in (25, 70))
+    pulses = np.stack([early - late, late - early, early])[:, None].astype(np.float32)
+    inputs, context = SURROGATE.apply_inputs(state, pulses, NONE)
+    with torch.inference_mode():
+        first, swapped, alone = network(torch.from_numpy(inputs), torch.from_numpy(context))
+    assert not torch.allclose(first, swapped, atol=1e-3)
+    assert not torch.allclose(first, alone, atol=1e-3)
 
 
 def test_every_target_has_a_link_and_a_possible_range():
@@ -69,8 +98,8 @@ def test_every_target_has_a_link_and_a_possible_range():
 
 def test_network_of_the_configuration_treats_cases_apart():
     torch.manual_seed(0)
-    network = SURROGATE.build_network(3, (101,), 2, 12, Network().model_dump()).eval()
-    inputs, context = torch.randn(9, 3, 101), torch.randn(9, 2)
+    network = SURROGATE.build_network(6, (101,), 2, 12, Network().model_dump()).eval()
+    inputs, context = torch.randn(9, 6, 101), torch.randn(9, 2)
     with torch.inference_mode():
         together, alone = network(inputs, context), network(inputs[4:5], context[4:5])
         moved = network(inputs, context + 1)

@@ -186,6 +186,10 @@ def test_metrics_are_those_of_the_stored_predictions(study):
         assert metrics["baselines"]["peak"][name]["nrmse"] == pytest.approx(nrmse)
         difference = metrics["targets"][name]["nrmse"] - nrmse
         assert metrics["paired"]["peak"][name]["difference_nrmse"] == pytest.approx(difference)
+        for baseline_name in metrics["baselines"]:
+            interval = metrics["baseline_intervals"][baseline_name][name]
+            # Calibrated on 2 of the toy study's groups alone: near the nominal 90 %, but not nearer.
+            assert 0.6 <= interval["coverage"] <= 1 and interval["width"] > 0
     assert metrics["subsets"]["worst_case"]["n"] == 6
     assert metrics["noise_floor"]["failed_share"]["r2"] == 0.99
     assert [entry["n"] for entry in metrics["folds"]["random"]] == [53, 53, 53]

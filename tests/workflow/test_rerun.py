@@ -16,32 +16,71 @@ from conftest import Project
 from understudy import settings
 
 # Rules that compute with the injury model.
-INJURY = {"simulate_axons", "measure_noise_floor", "verify_axon", "map_injury"}
+INJURY = {
+    "simulate_axons",
+    "simulate_white_matter",
+    "simulate_variant",
+    "measure_noise_floor",
+    "verify_axon",
+    "compare_samplings",
+}
 # Rules fed by each rule, written down independently of the rule files.
 FEEDS = {
-    "map_fibre_orientation": {"simulate_impacts", "verify_axon", "draw_axon"},
-    "simulate_impacts": {"sample_profiles", "verify_axon", "map_injury", "draw_axon"},
-    "sample_profiles": {"simulate_axons", "measure_noise_floor"},
+    "map_fibre_orientation": {
+        "simulate_impacts",
+        "verify_axon",
+        "assess_white_matter",
+        "measure_sensitivity",
+        "compare_sexes",
+        "draw_axon",
+    },
+    "simulate_impacts": {
+        "sample_profiles",
+        "simulate_white_matter",
+        "verify_axon",
+        "map_injury",
+        "assess_white_matter",
+        "write_maps",
+        "measure_sensitivity",
+        "compare_sexes",
+        "compare_samplings",
+        "draw_axon",
+    },
+    "sample_profiles": {"simulate_axons", "simulate_variant", "measure_noise_floor"},
     "simulate_axons": {
         "train_surrogate",
         "cross_validate_surrogate",
         "measure_learning_curve",
         "evaluate_surrogate",
+        "compare_criteria",
+        "compare_sexes",
+        "compare_samplings",
         "draw_axon",
     },
-    "measure_noise_floor": {"evaluate_surrogate"},
-    "verify_axon": {"draw_axon", "judge_results", "write_report"},
-    "train_surrogate": {"evaluate_surrogate", "map_injury"},
+    "simulate_white_matter": {"map_injury", "assess_white_matter", "write_maps", "compare_samplings", "draw_axon"},
+    "simulate_variant": {"compare_criteria", "compare_sexes"},
+    "measure_noise_floor": {"evaluate_surrogate", "draw_axon"},
+    "verify_axon": {"compare_criteria", "draw_axon", "judge_results", "write_report"},
+    "train_surrogate": {"evaluate_surrogate", "map_injury", "measure_sensitivity"},
     "cross_validate_surrogate": {"evaluate_surrogate", "write_report"},
     "measure_learning_curve": {"evaluate_surrogate", "write_report"},
-    "evaluate_surrogate": {"judge_results", "write_report"},
-    "map_injury": {"draw_axon", "judge_results", "write_report"},
+    "evaluate_surrogate": {"draw_axon", "judge_results", "write_report"},
+    "map_injury": {"assess_white_matter", "write_maps", "draw_axon", "judge_results", "write_report"},
+    "assess_white_matter": {"draw_axon"},
+    "write_maps": {"judge_results"},
+    "measure_sensitivity": {"draw_axon"},
+    "compare_criteria": {"draw_axon"},
+    "compare_sexes": {"write_maps", "draw_axon"},
+    "compare_samplings": {"draw_axon"},
     "draw_axon": {"judge_results", "write_report"},
     "judge_results": {"write_report"},
     "write_report": set(),
 }
 ALL = set(FEEDS)
 SURROGATE = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", "evaluate_surrogate"}
+COMPARISONS = {"compare_criteria", "compare_sexes", "compare_samplings"}
+# Rules that fit networks.
+FITS = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", *COMPARISONS}
 
 
 def downstream(*rules: str) -> set[str]:
@@ -61,17 +100,16 @@ FIRST = {
     "seed": {
         "simulate_impacts",
         "sample_profiles",
-        "simulate_axons",
-        "measure_noise_floor",
-        "verify_axon",
-        "map_injury",
+        "measure_sensitivity",
+        *INJURY,
         *SURROGATE,
+        *COMPARISONS,
     },
     "data_dir": set(),
     "execution": set(),
-    "axon.impacts": {"simulate_impacts", "verify_axon"},
-    "axon.head": {"simulate_impacts", "verify_axon"},
-    "axon.tissue": {"simulate_impacts", "verify_axon"},
+    "axon.impacts": {"simulate_impacts", "verify_axon", "measure_sensitivity"},
+    "axon.head": {"simulate_impacts", "verify_axon", "measure_sensitivity"},
+    "axon.tissue": {"simulate_impacts", "verify_axon", "measure_sensitivity"},
     "axon.fibres.source": {"map_fibre_orientation"},
     "axon.fibres.voxel_mm": {"map_fibre_orientation"},
     "axon.fibres.white_matter_threshold": {"map_fibre_orientation"},
@@ -79,17 +117,43 @@ FIRST = {
     "axon.fibres.tractogram": set(),
     "axon.fibres.sha256": set(),
     "axon.fibres.url": set(),
+    "axon.fibres.tract_names": set(),
     "axon.sampling": {"sample_profiles"},
     "axon.sampling.noise_floor_profiles": {"sample_profiles", "measure_noise_floor"},
     "axon.sampling.noise_floor_scale": {"sample_profiles", "measure_noise_floor"},
     "axon.sampling.largest_failed": {"sample_profiles", "simulate_axons"},
+    # What decides who is chosen, not how many of which set.
+    **{
+        f"axon.sampling.{key}": {"sample_profiles", "compare_samplings"}
+        for key in (
+            "method",
+            "cube_mm",
+            "min_peak_strain",
+            "strain_unit",
+            "compression_strain",
+            "random_share",
+            "max_lag_ms",
+        )
+    },
     "axon.injury": INJURY,
-    "axon.network": {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve"},
-    "axon.surrogate.training": {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve"},
+    "axon.injury.tau_criterion": {*INJURY, "compare_criteria"},
+    # The context of the network that knows both sexes.
+    **{
+        f"axon.injury.{key}": {*INJURY, "compare_sexes"}
+        for key in ("sex", "radius_male_nm", "radius_female_nm", "microtubules_male", "microtubules_female")
+    },
+    "axon.comparison.training_profiles": {"simulate_variant"},
+    "axon.comparison.calibration_profiles": {"simulate_variant"},
+    "axon.comparison.heldout_profiles": {"simulate_variant"},
+    "axon.comparison.sampling_sizes": {"compare_samplings"},
+    "axon.comparison.sampling_members": {"compare_samplings"},
+    "axon.comparison.fine_element_mm": {"measure_sensitivity"},
+    "axon.network": FITS,
+    "axon.surrogate.training": FITS,
     "axon.surrogate.cross_validation": {"cross_validate_surrogate"},
     "axon.surrogate.learning_curve": {"measure_learning_curve"},
-    "axon.surrogate.calibration": {"train_surrogate"},
-    "axon.surrogate.evaluation": {"measure_learning_curve", "evaluate_surrogate"},
+    "axon.surrogate.calibration": {"train_surrogate", "compare_sexes"},
+    "axon.surrogate.evaluation": {"measure_learning_curve", "evaluate_surrogate", "compare_criteria"},
 }
 
 
@@ -120,6 +184,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "axon.impacts.coronal_share": {"axon.impacts.coronal_share": 0.2, "axon.impacts.sagittal_share": 0.4},
     "axon.impacts.sagittal_share": {"axon.impacts.sagittal_share": 0.2, "axon.impacts.axial_share": 0.5},
     "axon.fibres.source": {"axon.fibres.source": "auto"},
+    "axon.fibres.tract_names": {"axon.fibres.tract_names": "other.txt"},
     "axon.fibres.tractogram": {"axon.fibres.tractogram": "other.trk"},
     "axon.fibres.sha256": {"axon.fibres.sha256": "0" * 64},
     "axon.fibres.url": {"axon.fibres.url": "https://example.org/a.trk", "axon.fibres.sha256": "0" * 64},
@@ -131,6 +196,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "axon.injury.length_um": {"axon.injury.length_um": 5},
     "axon.injury.tau_pitch_nm": {"axon.injury.tau_pitch_nm": 20},
     "axon.injury.neurofilament_pitch_nm": {"axon.injury.neurofilament_pitch_nm": 40},
+    "axon.comparison.sampling_sizes": {"axon.comparison.sampling_sizes": [20, 50]},
     "axon.network.widths": {"axon.network.widths": [8, 16]},
     "axon.surrogate.learning_curve.sizes": {"axon.surrogate.learning_curve.sizes": [20, 50]},
     "data_dir": {"data_dir": "elsewhere"},
@@ -229,16 +295,34 @@ def test_empty_results_give_all_jobs(empty_project: Project) -> None:
     [
         (
             "src/understudy/axon/axon_mechanics.py",
-            {"simulate_axons", "measure_noise_floor", "verify_axon", "map_injury"},
+            {*INJURY, *COMPARISONS, "map_injury", "assess_white_matter", "write_maps", "draw_axon"},
         ),
-        ("src/understudy/axon/brain_mechanics.py", {"simulate_impacts", "verify_axon"}),
-        ("src/understudy/axon/sampling.py", {"sample_profiles"}),
-        ("src/understudy/axon/surrogate.py", {*SURROGATE, "map_injury"}),
+        ("src/understudy/axon/brain_mechanics.py", {"simulate_impacts", "verify_axon", "measure_sensitivity"}),
+        ("src/understudy/axon/sampling.py", {"sample_profiles", "compare_samplings"}),
+        ("src/understudy/axon/surrogate.py", {*SURROGATE, *COMPARISONS, "map_injury", "measure_sensitivity"}),
         (
             "src/understudy/surrogate/metrics.py",
-            {"measure_noise_floor", "measure_learning_curve", "evaluate_surrogate"},
+            {
+                "measure_noise_floor",
+                "measure_learning_curve",
+                "evaluate_surrogate",
+                "assess_white_matter",
+                "measure_sensitivity",
+                "write_report",
+                *COMPARISONS,
+            },
         ),
-        ("src/understudy/farm/shards.py", {"simulate_impacts", "simulate_axons", "measure_noise_floor"}),
+        ("src/understudy/surrogate/refit.py", {"compare_criteria", "compare_samplings"}),
+        (
+            "src/understudy/farm/shards.py",
+            {
+                "simulate_impacts",
+                "simulate_axons",
+                "simulate_white_matter",
+                "simulate_variant",
+                "measure_noise_floor",
+            },
+        ),
         ("src/understudy/report/page.py", {"write_report"}),
         ("src/understudy/provenance/job.py", set()),
         ("scripts/sample_profiles.py", {"sample_profiles"}),

@@ -266,7 +266,7 @@ class Comparison(Section):
         (125, 250, 500, 1000, 2000), "1", "training-set sizes at which ways of sampling are compared", "choice"
     )
     sampling_members: int = quantity(
-        3, "1", "networks per way of sampling and size; their spread leads active learning", "choice", ge=2
+        2, "1", "networks per way of sampling and size; their spread leads active learning", "choice", ge=2
     )
     fine_element_mm: float = quantity(
         3.0, "mm", "element edge of the refined repetition of the first held-out impact", "choice", ge=2, le=10
@@ -439,13 +439,12 @@ class Injury(Section):
 
 
 class Network(Section):
-    """The 1D network of the axon surrogate."""
+    """The network of the axon surrogate."""
 
-    widths: tuple[int, ...] = quantity(
-        (16, 32, 64), "1", "channels of the convolution stages, stride 4 in the first and 2 in the others", "choice"
-    )
-    kernel: int = quantity(7, "1", "kernel length", "choice", ge=3, le=31)
-    hidden: int = quantity(128, "1", "width of the two dense layers", "choice", ge=8)
+    mixtures: int = quantity(24, "1", "learned mixtures of strain and its memories", "choice", ge=2)
+    block_ms: int = quantity(10, "ms", "time over which a mixture's maximum is taken at once", "choice", ge=1, le=50)
+    widths: tuple[int, ...] = quantity((48, 48), "1", "widths of the dense layers at each block of time", "choice")
+    hidden: int = quantity(192, "1", "width of the two dense layers after pooling", "choice", ge=8)
 
 
 class AxonConfig(Section):
@@ -495,6 +494,34 @@ STAGES: dict[str, tuple[str, ...]] = {
         "comparison.training_profiles",
         "comparison.calibration_profiles",
         "comparison.heldout_profiles",
+    ),
+    "measure_sensitivity": ("seed", "impacts", "head", "tissue", "comparison.fine_element_mm"),
+    "compare_criteria": ("seed", "injury.tau_criterion", "network", "surrogate.training", "surrogate.evaluation"),
+    "compare_sexes": (
+        "seed",
+        "injury.sex",
+        "injury.radius_male_nm",
+        "injury.radius_female_nm",
+        "injury.microtubules_male",
+        "injury.microtubules_female",
+        "network",
+        "surrogate.training",
+        "surrogate.calibration",
+    ),
+    "compare_samplings": (
+        "seed",
+        "sampling.method",
+        "sampling.cube_mm",
+        "sampling.min_peak_strain",
+        "sampling.strain_unit",
+        "sampling.compression_strain",
+        "sampling.random_share",
+        "sampling.max_lag_ms",
+        "injury",
+        "comparison.sampling_sizes",
+        "comparison.sampling_members",
+        "network",
+        "surrogate.training",
     ),
     **SURROGATE_STAGES,
 }

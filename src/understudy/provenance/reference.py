@@ -1,8 +1,10 @@
 """Published results, ``results/reference/<study>/``: what is kept of a finished run, and the audit of what was kept.
 
-Kept are reports, figures, numbers, trained models and predictions, with all records and stage files. The rest is
+Kept are reports, figures, numbers, maps, trained models and predictions, with all records and stage files. The rest is
 absent by design: ``absent.json`` lists it with hashes, so that whoever has the files can compare them. Paths in
-records stay those of the run; files of the study lie without its name in front.
+records stay those of the run; files of the study lie without its name in front. All that is kept of a study stays
+below a limit, because everybody who clones the repository gets it; models beside the study's own are kept where there
+is room.
 """
 
 from __future__ import annotations
@@ -22,14 +24,25 @@ from understudy.provenance.run_folder import RECORD_SUFFIX, REPORT_FILES, requir
 
 LIST_FILE = "absent.json"
 SCHEMA = "understudy-reference/1"
-# A reference is cloned by everybody: larger files stay with the run.
-LARGEST_BYTES = 20 * 2**20
-_KEPT_SUFFIXES = (".json", ".html", ".png", ".svg")
+LARGEST_TOTAL_BYTES = 12_000_000
+_KEPT_SUFFIXES = (".json", ".html", ".png", ".svg", ".nii.gz")
 _KEPT_NAMES = ("surrogate/models.h5", "surrogate/predictions.h5", "surrogate/cross_validation.h5")
+# Such as the networks of a comparison: useful, but nothing that the report shows needs them.
+_KEPT_WHERE_ROOM = "/models.h5"
+# Files that an error lists.
+_LISTED = 8
 
 
-def _is_kept(path: str, size: int) -> bool:
-    return size <= LARGEST_BYTES and (path.endswith(_KEPT_SUFFIXES) or path.endswith(_KEPT_NAMES))
+def _is_kept(path: str, room: bool) -> bool:
+    if path.endswith(_KEPT_SUFFIXES) or path.endswith(_KEPT_NAMES):
+        return True
+    return room and path.endswith(_KEPT_WHERE_ROOM)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every file, the largest first."""
+    found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _place(path: str, study: str) -> str:
@@ -54,7 +67,7 @@ def publish(run_folder: Path, study: str, reference: Path, root: Path | None = N
     Raises
     ------
     InputError
-        If the audit of the run fails, or the run has no such study or no report.
+        If the audit of the run fails, the run has no such study or no report, or what would be kept is too large.
     """
     run_folder = require_run_folder(run_folder)
     verdict = audit(run_folder, report=True, root=root)
@@ -71,20 +84,37 @@ def publish(run_folder: Path, study: str, reference: Path, root: Path | None = N
     reference.mkdir(parents=True, exist_ok=True)
     target = reference / study
     with tempfile.TemporaryDirectory(dir=reference, prefix=f".{study}.") as temporary:
-        folder = Path(temporary) / study
-        folder.mkdir()
-        listing = _copy(tree, study, folder)
-        text = json.dumps(
-            {"schema": SCHEMA, "study": study, "run": run_folder.name, **listing}, indent=1, sort_keys=True
-        )
-        (folder / LIST_FILE).write_text(text + "\n")
+        folder = _write(tree, study, Path(temporary))
         if target.exists():
             os.rename(target, Path(temporary) / "replaced")
         os.rename(folder, target)
     return target
 
 
-def _copy(tree: Tree, study: str, folder: Path) -> dict[str, Any]:
+def _write(tree: Tree, study: str, temporary: Path) -> Path:
+    """Write all that is kept below ``temporary``; with the models that need room where there is some.
+
+    Raises
+    ------
+    InputError
+        If it is too large even without them.
+    """
+    for room in (True, False):
+        folder = temporary / ("with_all_models" if room else "without") / study
+        folder.mkdir(parents=True)
+        listing = {"schema": SCHEMA, "study": study, "run": tree.folder.name, **_copy(tree, study, folder, room)}
+        (folder / LIST_FILE).write_text(json.dumps(listing, indent=1, sort_keys=True) + "\n")
+        sizes = _sizes(folder)
+        if sum(sizes.values()) <= LARGEST_TOTAL_BYTES:
+            return folder
+    largest = "\n".join(f"  {size / 1e6:6.2f} MB  {path}" for path, size in list(sizes.items())[:_LISTED])
+    raise InputError(
+        f"{tree.folder}: found {sum(sizes.values()) / 1e6:.2f} MB to keep of study {study!r}; accepted are at most "
+        f"{LARGEST_TOTAL_BYTES / 1e6:g} MB in all. The largest files:\n{largest}"
+    )
+
+
+def _copy(tree: Tree, study: str, folder: Path, room: bool) -> dict[str, Any]:
     """Copy what is kept; ``present``, ``absent``, ``records`` and ``configuration`` of the list file."""
     listing: dict[str, Any] = {"present": {}, "absent": {}, "records": [], "configuration": []}
 
@@ -97,7 +127,7 @@ def _copy(tree: Tree, study: str, folder: Path) -> dict[str, Any]:
         if not path.startswith(f"{study}/") and path not in REPORT_FILES:
             continue
         output = claims[0].output
-        if _is_kept(path, output["size"]):
+        if _is_kept(path, room):
             copy(path)
             listing["present"][path] = output["sha256"]
         else:

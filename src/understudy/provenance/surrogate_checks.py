@@ -51,8 +51,8 @@ def _check_metrics(tree: Tree, file: str, predictions: str, metrics: Mapping[str
         targets = _texts(stored.attrs["target_names"])
         held = stored["heldout"]
         subset = _texts(held["subset"][...])
-        truth, mean, lower, upper = (held[name][...] for name in ("truth", "mean", "lower", "upper"))
-        baselines = {name: held["baselines"][name]["mean"][...] for name in held.get("baselines", {})}
+        truth, mean, lower, upper = (held[name][...].astype(float) for name in ("truth", "mean", "lower", "upper"))
+        baselines = {name: held["baselines"][name]["mean"][...].astype(float) for name in held.get("baselines", {})}
     headline = subset == _HEADLINE_SUBSET
     yield from _compare(file, "", metrics, {"n_heldout": int(headline.sum())})
     for name, entry in metrics["subsets"].items():

@@ -91,6 +91,13 @@ def duration(seconds: Any) -> str:
     return "0 s" if seconds <= 0 else f"{seconds / 1e-6:.2g} µs"
 
 
+def hours(value: Any) -> str:
+    """Core hours: two digits at least, no more than two decimals."""
+    if not is_number(value):
+        return MISSING
+    return f"{value:.2f}" if value < 10 else (f"{value:.1f}" if value < 100 else count(value))
+
+
 def memory(megabytes: Any) -> str:
     """Memory in MB or GB."""
     if not is_number(megabytes):

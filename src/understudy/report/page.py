@@ -12,14 +12,27 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from understudy.report import numbers, panels, verdicts
+from understudy.report.costs import study_costs
 from understudy.report.origins import read_origins
 from understudy.report.results import StudyResults, TargetGroup, read_study, words
+from understudy.report.sections import Section, read_sections
 from understudy.report.style import styled
 from understudy.report.summary import summarise
-from understudy.report.timings import read_timings
+from understudy.report.timings import Timing, read_timings
 from understudy.surrogate.metrics import DEFINITIONS
 
-_DEPLOYMENT_KEYS = ("n", "seconds", "seconds_per_case_direct", "threads", "device", "impact")
+_DEPLOYMENT_KEYS = (
+    "n",
+    "seconds",
+    "seconds_two_threads",
+    "seconds_per_case_direct",
+    "direct_n",
+    "direct_wall_s",
+    "direct_ranks",
+    "threads",
+    "device",
+    "impact",
+)
 _SEVERITIES = ("failure", "warning", "note")
 
 
@@ -42,6 +55,7 @@ def _environment() -> Environment:
         numbers.count,
         numbers.quantity,
         numbers.duration,
+        numbers.hours,
         numbers.memory,
         words,
     ):
@@ -86,6 +100,7 @@ def _table(results: StudyResults, group: TargetGroup) -> list[dict[str, Any]]:
                 "comparisons": verdicts.comparisons(results, target),
                 "standing": verdicts.standing(results, target),
                 "judged": results.metrics["coverage_judgement"].get(target, {}),
+                "baseline_intervals": dict(_baseline_intervals(results, target)),
                 "subsets": {
                     subset: entry["targets"].get(target, {}) for subset, entry in results.metrics["subsets"].items()
                 },
@@ -109,48 +124,86 @@ def _group(results: StudyResults, group: TargetGroup) -> dict[str, Any]:
     }
 
 
+def _figure(results: StudyResults, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the study's own figures, embedded, with its title and caption."""
+    title, caption = entry.get("title", ""), entry.get("caption", "")
+    alt = entry.get("alt") or f"{title}. {caption}".strip()
+    picture = panels.from_file(results.folder / "figures" / entry["file"], alt)
+    return {"picture": picture, "title": title, "caption": caption}
+
+
 def _study_figures(results: StudyResults) -> dict[str, list[dict[str, Any]]]:
     """The study's own figures by the section that they belong to: the simulation, or the surrogate in use."""
     sections: dict[str, list[dict[str, Any]]] = {"simulation": [], "use": []}
     for entry in results.presentation.get("figures", []):
-        alt = entry.get("alt") or f"{entry['title']}. {entry.get('caption', '')}".strip()
-        picture = panels.from_file(results.folder / "figures" / entry["file"], alt)
-        sections["use" if entry.get("section") == "use" else "simulation"].append(
-            {"picture": picture, "title": entry["title"], "caption": entry.get("caption", "")}
-        )
+        sections["use" if entry.get("section") == "use" else "simulation"].append(_figure(results, entry))
     return sections
+
+
+def _section(results: StudyResults, section: Section) -> dict[str, Any]:
+    return {
+        "id": f"{results.name}-{section.id}",
+        "title": section.title,
+        "text": section.text,
+        "table": section.table,
+        "figures": [_figure(results, entry) for entry in section.figures],
+    }
+
+
+def _slots(results: StudyResults) -> dict[str, list[dict[str, Any]]]:
+    """The study's own sections by slot."""
+    where = str(results.folder / "figures" / "presentation.json")
+    return {
+        slot: [_section(results, section) for section in sections]
+        for slot, sections in read_sections(results.presentation, where).items()
+    }
 
 
 def _deployment(results: StudyResults) -> list[tuple[str, str]]:
     """The surrogate in use against direct simulation, as label and value."""
     deployment = results.deployment
+    device = deployment.get("device", numbers.MISSING)
     rows = [
         ("Cases", numbers.count(deployment["n"])),
         ("Surrogate, wall time", numbers.duration(deployment["seconds"])),
         ("Surrogate, per case", numbers.duration(deployment["seconds"] / deployment["n"])),
-        (
-            "Device and threads",
-            f"{deployment.get('device', numbers.MISSING)}, {deployment.get('threads', numbers.MISSING)}",
-        ),
+        ("Device and threads", f"{device}, {deployment.get('threads', numbers.MISSING)}"),
+    ]
+    if numbers.is_number(deployment.get("seconds_two_threads")):
+        rows.append(("Surrogate on two threads, wall time", numbers.duration(deployment["seconds_two_threads"])))
+    rows.append(
         (
             "Direct simulation, per case (measured, one core)",
             numbers.duration(deployment.get("seconds_per_case_direct")),
-        ),
-    ]
+        )
+    )
     ratio = verdicts.speed_up(deployment)
+    if verdicts.directly_measured(deployment):
+        wall, ranks = numbers.duration(deployment["direct_wall_s"]), deployment["direct_ranks"]
+        rows.append(("Direct simulation of all, wall time (measured)", f"{wall} on {verdicts.cores(ranks)}"))
     if ratio is not None:
         direct = deployment["n"] * deployment["seconds_per_case_direct"]
-        rows.append(("Direct simulation of all, one core (extrapolated)", numbers.duration(direct)))
-        rows.append(("Speed-up", f"{numbers.count(float(f'{ratio:.2g}'))} ×"))
+        kind = "processor time" if verdicts.directly_measured(deployment) else "one core, extrapolated"
+        rows.append((f"Direct simulation of all ({kind})", numbers.duration(direct)))
+        rows.append(("Speed-up, core against core", f"{numbers.count(float(f'{ratio:.2g}'))} ×"))
     rows += [(words(key), numbers.quantity(value)) for key, value in deployment.items() if key not in _DEPLOYMENT_KEYS]
     if deployment.get("impact"):
         rows.insert(0, ("Shown for", str(deployment["impact"])))
     return rows
 
 
-def _study(results: StudyResults) -> dict[str, Any]:
+def _baseline_intervals(results: StudyResults, target: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Coverage and mean width of the intervals of the baselines that have some."""
+    entries = results.metrics.get("baseline_intervals") or {}
+    return [(results.baseline_label(name), entry[target]) for name, entry in entries.items() if entry.get(target)]
+
+
+def _study(results: StudyResults, timings: Sequence[Timing]) -> dict[str, Any]:
     """Everything that the page says about one study."""
     presentation = results.presentation
+    # First, because a presentation that is not one shall be refused before time is spent on drawing.
+    slots, own_figures = _slots(results), _study_figures(results)
+    lead = presentation.get("lead")
     checks = results.verification
     held = results.heldout
     random = held.subset == "random"
@@ -160,7 +213,8 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "question": presentation.get("question", ""),
         "notes": presentation.get("notes", []),
         "limits": presentation.get("limits", []),
-        "in_short": verdicts.in_short(results),
+        "lead": _figure(results, lead) if lead else None,
+        "in_short": [*presentation.get("in_short", []), *verdicts.in_short(results)],
         "what_was_run": presentation.get("what_was_run", []),
         "n_train": results.metrics["n_train"],
         "n_heldout": results.metrics["n_heldout"],
@@ -176,7 +230,12 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "curve_key": panels.curve_key(results),
         "checks": checks,
         "checks_passed": sum(bool(check["passed"]) for check in checks),
-        "figures": _study_figures(results),
+        "figures": own_figures,
+        "slots": slots,
+        "costs": study_costs(timings, results.name, presentation.get("cost_groups") or []),
+        "baseline_intervals": [
+            results.baseline_label(name) for name in results.metrics.get("baseline_intervals") or {}
+        ],
         "deployment": _deployment(results),
         "has_published": bool(presentation.get("published")),
     }
@@ -205,9 +264,9 @@ def write_report(run_folder: Path, studies: Sequence[str], audit: Mapping[str, A
     """
     read = [read_study(run_folder, study) for study in studies]
     run = run_folder.resolve().name
-    with styled():
-        shown = [_study(results) for results in read]
     timings = read_timings(run_folder / "benchmarks")
+    with styled():
+        shown = [_study(results, timings) for results in read]
     text = (
         _environment()
         .get_template("page.html")

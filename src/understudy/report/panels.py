@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image, UnidentifiedImageError
 
 from understudy.errors import InputError
 from understudy.report import figures, verdicts
 from understudy.report.numbers import ends, is_number, percent, score
 from understudy.report.results import StudyResults, TargetGroup, words
-from understudy.report.style import svg_bytes
+from understudy.report.style import webp_bytes
 from understudy.surrogate.metrics import r2
 
 NOMINAL_COVERAGE = 0.9
@@ -35,27 +36,32 @@ def _embedded(kind: str, content: bytes) -> str:
 
 
 def drawn(figure: Figure, alt: str) -> Picture:
-    """A figure as a picture that stays sharp at any size."""
-    return Picture(_embedded("image/svg+xml", svg_bytes(figure)), alt)
+    """A figure as a picture."""
+    return Picture(_embedded("image/webp", webp_bytes(figure)), alt)
 
 
-_KINDS = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+_KINDS = {".svg": "image/svg+xml", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 def from_file(path: Path, alt: str) -> Picture:
-    """A picture from a file.
+    """A picture from a file; a PNG is packed tighter, without loss.
 
     Raises
     ------
     InputError
-        If the file is missing or of another kind than PNG, SVG or JPEG.
+        If the file is missing, no picture, or of another kind than PNG, SVG or JPEG.
     """
-    if path.suffix not in _KINDS:
-        raise InputError(f"{path}: found the ending {path.suffix!r}; accepted are {', '.join(_KINDS)}")
+    if path.suffix not in (".png", *_KINDS):
+        raise InputError(f"{path}: found the ending {path.suffix!r}; accepted are .png, {', '.join(_KINDS)}")
     try:
-        return Picture(_embedded(_KINDS[path.suffix], path.read_bytes()), alt)
+        if path.suffix != ".png":
+            return Picture(_embedded(_KINDS[path.suffix], path.read_bytes()), alt)
+        with Image.open(path) as image:
+            return Picture(_embedded("image/webp", webp_bytes(image)), alt)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, but presentation.json names it") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: found no PNG picture; accepted is what its ending says") from None
 
 
 def _labels(results: StudyResults, group: TargetGroup) -> list[str]:

@@ -144,7 +144,8 @@ def _read_heldout(path: Path) -> tuple[tuple[str, ...], HeldOut]:
         try:
             targets = tuple(_texts(file.attrs["target_names"]))
             held = file["heldout"]
-            arrays = {name: held[name][...] for name in ("group", "truth", "mean", "lower", "upper", "flagged")}
+            arrays = {name: held[name][...] for name in ("group", "flagged")}
+            arrays |= {name: held[name][...].astype(float) for name in ("truth", "mean", "lower", "upper")}
             return targets, HeldOut(subset=_texts(held["subset"][...]), **arrays)
         except KeyError as error:
             raise InputError(f"{path}: {error.args[0]}; accepted is a file of held-out predictions") from None

@@ -22,7 +22,7 @@ def finite(value: Any) -> Any:
 
 
 def study_entry(results: StudyResults) -> dict[str, Any]:
-    """One study's entry: its metrics with learning curve, deployment, verification and published values."""
+    """One study's entry: its metrics with learning curve, deployment, verification, published values and goals."""
     return {
         **results.metrics,
         "learning_curve": list(results.curve),
@@ -32,6 +32,8 @@ def study_entry(results: StudyResults) -> dict[str, Any]:
         "published_point": results.presentation.get("published_point"),
         "notes": list(results.presentation.get("notes", [])),
         "limits": list(results.presentation.get("limits", [])),
+        "goals": list(results.presentation.get("goals", [])),
+        "in_short": list(results.presentation.get("in_short", [])),
     }
 
 

@@ -218,14 +218,30 @@ def speed_up(deployment: Mapping[str, Any]) -> float | None:
     return deployment["n"] * direct / seconds
 
 
+def directly_measured(deployment: Mapping[str, Any]) -> bool:
+    """Whether all the cases of the deployment were simulated directly too, and timed."""
+    timed = all(is_number(deployment.get(key)) for key in ("direct_wall_s", "direct_ranks"))
+    return timed and deployment.get("direct_n") == deployment["n"]
+
+
+def cores(number: Any) -> str:
+    """So many processor cores, in words."""
+    return f"{count(number)} core{'' if number == 1 else 's'}"
+
+
 def _speed(results: StudyResults) -> list[str]:
     deployment = results.deployment
     ratio = speed_up(deployment)
     if ratio is None:
         return []
     direct = deployment["n"] * deployment["seconds_per_case_direct"]
-    return [
-        f"At work: {count(deployment['n'])} cases in {duration(deployment['seconds'])}; direct simulation would take "
-        f"{duration(direct)} of one core (extrapolated from its measured time per case), "
-        f"{count(float(f'{ratio:.2g}'))} times as long."
-    ]
+    times = count(float(f"{ratio:.2g}"))
+    if directly_measured(deployment):
+        took = f"{duration(deployment['direct_wall_s'])} on {cores(deployment['direct_ranks'])}"
+        text = f"direct simulation took {took} (measured), {times} times as long core against core."
+    else:
+        text = (
+            f"direct simulation would take {duration(direct)} of one core (extrapolated from its measured time per "
+            f"case), {times} times as long."
+        )
+    return [f"At work: {count(deployment['n'])} cases in {duration(deployment['seconds'])}; {text}"]

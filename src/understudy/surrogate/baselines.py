@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,34 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from understudy.surrogate.config import Evaluation
 from understudy.surrogate.definition import Cases, SurrogateDefinition
-from understudy.surrogate.transforms import fit_targets
+from understudy.surrogate.transforms import TargetTransform, fit_targets
 
 GRADIENT_BOOSTING = "gradient_boosting"
 GAUSSIAN_PROCESS = "gaussian_process"
 # Hyperparameters of a kernel are sought on at most this many cases, then kept for the fit on all.
 KERNEL_SEARCH_CASES = 200
 
-Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+LinkPredictor = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Raw inputs (N, C, ...) and context (N, Cx) to means (N, T) and scales of the error (N, T) or (1, T), in the
+standardised link space."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted baseline; called with raw inputs (N, C, ...) and context (N, Cx) it gives targets (N, T).
+
+    Attributes
+    ----------
+    links : means and scales in the standardised link space. The scale is the Gaussian process's own standard deviation,
+        1 for the others.
+    transform : to and from that space.
+    """
+
+    links: LinkPredictor
+    transform: TargetTransform
+
+    def __call__(self, inputs: np.ndarray, context: np.ndarray) -> np.ndarray:
+        return self.transform.inverse(self.links(inputs, context)[0])
 
 
 def fit_baselines(
@@ -35,8 +56,8 @@ def fit_baselines(
     target_names: Sequence[str],
     evaluation: Evaluation,
     generator: np.random.Generator,
-) -> dict[str, Predictor]:
-    """Baselines by name, each a function of raw inputs (N, C, ...) and context (N, Cx) giving targets (N, T)."""
+) -> dict[str, Baseline]:
+    """Baselines by name, all fitted on the same cases."""
     transform = fit_targets(definition.target_links(target_names), cases.targets)
     values = transform.forward(cases.targets)
     seeds = generator.integers(2**31, size=2)
@@ -45,12 +66,15 @@ def fit_baselines(
         GRADIENT_BOOSTING: _fit_boosting(definition, cases, values, int(seeds[0])),
         GAUSSIAN_PROCESS: _fit_gaussian_process(definition, cases, values, evaluation, int(seeds[1])),
     }
-    return {
-        name: lambda inputs, context, fit=fit: transform.inverse(fit(inputs, context)) for name, fit in fits.items()
-    }
+    return {name: Baseline(links, transform) for name, links in fits.items()}
 
 
-def _fit_spline(definition: SurrogateDefinition, cases: Cases, values: np.ndarray) -> Predictor:
+def _unscaled(predict: Callable[[np.ndarray, np.ndarray], np.ndarray], targets: int) -> LinkPredictor:
+    """A predictor of means with the same scale everywhere."""
+    return lambda inputs, context: (predict(inputs, context), np.ones((1, targets)))
+
+
+def _fit_spline(definition: SurrogateDefinition, cases: Cases, values: np.ndarray) -> LinkPredictor:
     """Cubic spline of the one scalar, knots at its quantiles, linear beyond, ridge chosen by leave-one-out."""
     model = make_pipeline(
         StandardScaler(),
@@ -58,10 +82,10 @@ def _fit_spline(definition: SurrogateDefinition, cases: Cases, values: np.ndarra
         RidgeCV(alphas=np.logspace(-4, 2, 13)),
     )
     model.fit(definition.scalar_feature(cases.inputs)[:, None], values)
-    return lambda inputs, context: model.predict(definition.scalar_feature(inputs)[:, None])
+    return _unscaled(lambda inputs, _: model.predict(definition.scalar_feature(inputs)[:, None]), values.shape[1])
 
 
-def _fit_boosting(definition: SurrogateDefinition, cases: Cases, values: np.ndarray, seed: int) -> Predictor:
+def _fit_boosting(definition: SurrogateDefinition, cases: Cases, values: np.ndarray, seed: int) -> LinkPredictor:
     """Histogram gradient boosting on the summary features, one model per target."""
     features, _ = definition.summary_features(cases.inputs, cases.context)
     settings: dict[str, Any] = {
@@ -79,12 +103,12 @@ def _fit_boosting(definition: SurrogateDefinition, cases: Cases, values: np.ndar
         features, _ = definition.summary_features(inputs, context)
         return np.stack([model.predict(features) for model in models], axis=1)
 
-    return predict
+    return _unscaled(predict, values.shape[1])
 
 
 def _fit_gaussian_process(
     definition: SurrogateDefinition, cases: Cases, values: np.ndarray, evaluation: Evaluation, seed: int
-) -> Predictor:
+) -> LinkPredictor:
     """Principal components of the transformed inputs, then a Gaussian process per target."""
     generator = np.random.default_rng(seed)
     state = definition.fit_inputs(cases.inputs, cases.context)
@@ -117,8 +141,9 @@ def _fit_gaussian_process(
         fixed = GaussianProcessRegressor(search.kernel_, optimizer=None, normalize_y=True)
         models.append(fixed.fit(x[kept], values[kept, t]))
 
-    def predict(inputs: np.ndarray, context: np.ndarray) -> np.ndarray:
+    def predict(inputs: np.ndarray, context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         projected = project.transform(flat(inputs, context)) / size
-        return np.stack([model.predict(projected) for model in models], axis=1)
+        means, deviations = zip(*(model.predict(projected, return_std=True) for model in models), strict=True)
+        return np.stack(means, axis=1), np.stack(deviations, axis=1)
 
     return predict

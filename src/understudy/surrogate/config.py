@@ -11,13 +11,13 @@ class Training(Section):
     """Fit of one network and of the ensemble."""
 
     members: int = quantity(5, "1", "networks in the deep ensemble", "Lakshminarayanan et al. 2017", ge=1, le=50)
-    epochs: int = quantity(300, "1", "largest number of epochs", "choice", ge=1)
+    epochs: int = quantity(200, "1", "largest number of epochs", "choice", ge=1)
     patience: int = quantity(
         60, "1", "epochs without a better early-stopping loss before a member stops", "choice", ge=1
     )
-    batch_size: int = quantity(64, "1", "profiles per optimiser step", "choice", ge=1)
+    batch_size: int = quantity(32, "1", "cases per optimiser step", "choice", ge=1)
     learning_rate: float = quantity(3e-3, "1", "peak AdamW learning rate, cosine schedule", "choice", gt=0, le=0.1)
-    weight_decay: float = quantity(1e-4, "1", "AdamW weight decay", "choice", ge=0, le=1)
+    weight_decay: float = quantity(1e-2, "1", "AdamW weight decay", "choice", ge=0, le=1)
     early_stopping_fraction: float = quantity(
         0.15, "1", "fraction of the training groups set aside for early stopping", "choice", gt=0, lt=0.5
     )

@@ -18,7 +18,7 @@ from understudy.surrogate.progress import Progress
 from understudy.surrogate.transforms import TargetTransform, fit_targets
 
 # Cases per pass: small enough that the activations of a stage stay in a core's own cache.
-BATCH = {"cpu": 1024, "cuda": 16384}
+BATCH = {"cpu": 256, "cuda": 16384}
 
 
 @dataclass(frozen=True)

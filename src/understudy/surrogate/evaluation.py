@@ -7,6 +7,7 @@ beside it and their coverage is not judged. Baselines are fitted here, on the tr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import numpy as np
 from understudy.configuration import validated
 from understudy.dataset import Field, open_ground_truth
 from understudy.surrogate import streams
-from understudy.surrogate.baselines import fit_baselines
+from understudy.surrogate.baselines import Baseline, fit_baselines
 from understudy.surrogate.comparison import judge_coverage, paired_difference, resampled_weights
 from understudy.surrogate.config import Evaluation
+from understudy.surrogate.conformal import conformal_quantile
 from understudy.surrogate.cross_validation import KINDS, read_cross_validation
 from understudy.surrogate.definition import Cases, SurrogateDefinition, read_cases
 from understudy.surrogate.device import choose_device, device_facts, repeatable
@@ -71,16 +73,19 @@ def evaluate(
     with open_ground_truth(dataset, definition.study) as truth:
         read_cases(truth, "heldout", SUBSET)
         training, held = read_cases(truth, "training"), read_cases(truth, "heldout")
+        held = replace(held, targets=_single(held.targets))
+        calibration = read_cases(truth, "calibration")
         subset = truth.subset[truth.rows(split="heldout")]
         fields = tuple(truth.target_fields)
     names = [field.name for field in fields]
     threads = int(model.settings["training"]["threads"])
     with repeatable(threads):
-        predicted = predict_checked(definition, model, held.inputs, held.context, chosen)
+        predicted = _rounded(predict_checked(definition, model, held.inputs, held.context, chosen))
         stream = streams.stream(definition, stage["seed"], streams.BASELINE, 0)
-        baselines = {
-            name: baseline(held.inputs, held.context)
-            for name, baseline in fit_baselines(definition, training, names, evaluation, stream).items()
+        fitted = fit_baselines(definition, training, names, evaluation, stream)
+        baselines = {name: _single(baseline(held.inputs, held.context)) for name, baseline in fitted.items()}
+        intervals = {
+            name: _baseline_interval(baseline, calibration, held, model.coverage) for name, baseline in fitted.items()
         }
     _write_predictions(Path(predictions), definition, fields, held, subset, predicted, baselines)
 
@@ -115,6 +120,16 @@ def evaluate(
             }
             for baseline, values in baselines.items()
         },
+        "baseline_intervals": {
+            baseline: {
+                name: {
+                    "coverage": coverage(truth_rows[:, t], lower[headline, t], upper[headline, t]),
+                    "width": float(np.mean(upper[headline, t] - lower[headline, t])),
+                }
+                for t, name in enumerate(names)
+            }
+            for baseline, (lower, upper) in intervals.items()
+        },
         "paired": {
             baseline: {
                 name: paired_difference(
@@ -139,6 +154,26 @@ def evaluate(
     }
     write_json(Path(metrics), entry)
     return device_facts(chosen, threads)
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    """Values as they are stored: of single precision, so that the stored ones give the same measures bit for bit."""
+    return values.astype(np.float32).astype(np.float64)
+
+
+def _rounded(predicted: Prediction) -> Prediction:
+    return replace(predicted, **{name: _single(getattr(predicted, name)) for name in ("mean", "lower", "upper")})
+
+
+def _baseline_interval(
+    baseline: Baseline, calibration: Cases, held: Cases, nominal: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends (N, T) of a baseline's intervals, calibrated on the same cases as the network's."""
+    mean, scale = baseline.links(calibration.inputs, calibration.context)
+    residual = np.abs(baseline.transform.forward(calibration.targets) - mean)
+    quantile = conformal_quantile(residual / scale, nominal)
+    mean, scale = baseline.links(held.inputs, held.context)
+    return baseline.transform.inverse(mean - quantile * scale), baseline.transform.inverse(mean + quantile * scale)
 
 
 def _columns(names: list[str], truth: np.ndarray, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -209,6 +244,11 @@ def _write_predictions(
     }
     with create_result_file(path, SCHEMA, definition.study, fields) as file:
         for name, values in columns.items():
-            file.create_dataset(f"heldout/{name}", data=values)
+            file.create_dataset(f"heldout/{name}", data=_stored(values))
         for name, values in baselines.items():
-            file.create_dataset(f"heldout/baselines/{name}/mean", data=values)
+            file.create_dataset(f"heldout/baselines/{name}/mean", data=_stored(values))
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+    """Single precision for what has it: see `_single`."""
+    return values.astype(np.float32) if values.dtype == np.float64 and values.ndim == 2 else values

@@ -16,6 +16,9 @@ SUBSETS = 104
 CURVE_MEMBER = 105
 BASELINE = 106
 BOOTSTRAP = 107
+REFIT_MEMBER = 108
+REFIT_BASELINE = 109
+BATCH = 110
 
 
 def stream(definition: SurrogateDefinition, seed: int, stage: int, number: int) -> np.random.Generator:
