@@ -22,7 +22,7 @@ CONTENT = {
     "sexes": "surrogate for both sexes, mean over gap layouts",
 }
 # Widths are looked at, not computed with.
-COARSER = {"interval_width": LEVELS // 2}
+COARSER = {"interval_width": LEVELS // 4}
 
 
 def run(arguments: Namespace) -> None:
