@@ -314,8 +314,8 @@ class VoxelMaps:
 def write_voxel_maps(path: str | Path, maps: VoxelMaps) -> None:
     """Write maps of one impact, in the order of their names."""
     with _create(path, "voxel maps") as file:
-        for name, values in maps.values.items():
-            file[f"values/{name}"] = np.asarray(values, dtype=np.float32)
+        # One table, not a group of maps: HDF5 stores the time at which a group was made.
+        file["values"] = np.stack([np.asarray(values, dtype=np.float32) for values in maps.values.values()])
         file["names"] = np.asarray(list(maps.values), dtype="S")
         file.attrs["impact"] = maps.impact
 
@@ -324,4 +324,4 @@ def read_voxel_maps(path: str | Path) -> VoxelMaps:
     """Read what `write_voxel_maps` wrote."""
     with _opened(path, "voxel maps") as file:
         names = [name.decode() for name in file["names"][...]]
-        return VoxelMaps({name: file[f"values/{name}"][...] for name in names}, int(file.attrs["impact"]))
+        return VoxelMaps(dict(zip(names, file["values"][...], strict=True)), int(file.attrs["impact"]))

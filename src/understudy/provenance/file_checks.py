@@ -12,6 +12,7 @@ from understudy.provenance.attempts import read_attempts
 from understudy.provenance.findings import Finding, finding
 from understudy.provenance.record import forgery_of, parse_time, problem_of
 from understudy.provenance.run_folder import (
+    EXTERNAL,
     RECORD_SUFFIX,
     WORK_FOLDER,
     file_sha256,
@@ -181,7 +182,7 @@ def _known_makers(tree: Tree) -> dict[str, str]:
 
 def _is_foreign(entry: dict[str, Any]) -> bool:
     """Whether an input lies outside the run."""
-    return entry["path"].startswith(("repository:", "~/", "/"))
+    return entry["path"].startswith(("repository:", EXTERNAL, "~/", "/"))
 
 
 def _check_outside(tree: Tree, location: str, entry: dict[str, Any]) -> list[Finding]:

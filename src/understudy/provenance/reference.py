@@ -20,7 +20,8 @@ from understudy.errors import InputError
 from understudy.provenance.audit import audit, checks_of, verdict_of
 from understudy.provenance.file_checks import Tree, add_records, run_tree
 from understudy.provenance.findings import finding, verdict_text
-from understudy.provenance.run_folder import RECORD_SUFFIX, REPORT_FILES, require_run_folder
+from understudy.provenance.record import sealed
+from understudy.provenance.run_folder import EXTERNAL, RECORD_SUFFIX, REPORT_FILES, require_run_folder
 
 LIST_FILE = "absent.json"
 SCHEMA = "understudy-reference/1"
@@ -135,13 +136,36 @@ def _copy(tree: Tree, study: str, folder: Path, room: bool) -> dict[str, Any]:
     for location, record in sorted(tree.records.items()):
         if record["study"] != study and record["outputs"][0]["path"] not in REPORT_FILES:
             continue
-        copy(location)
+        place = folder / _place(location, study)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(_without_places(record), indent=1, sort_keys=True) + "\n")
         listing["records"].append(location)
         for entry in record["inputs"]:
             if entry["kind"] == "configuration" and entry["path"] not in listing["configuration"]:
                 copy(entry["path"])
                 listing["configuration"].append(entry["path"])
     return listing
+
+
+def _without_places(record: dict[str, Any]) -> dict[str, Any]:
+    """A record that names files from outside the repository by their names alone, sealed anew where that changes it.
+
+    Where somebody keeps an atlas is nobody else's business, and says nothing on another machine; its digest stays.
+    """
+    names = {
+        entry["path"]: f"{EXTERNAL}{Path(entry['path']).name}"
+        for entry in record["inputs"]
+        if entry["path"].startswith(("/", "~/"))
+    }
+
+    def named(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: named(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [named(item) for item in value]
+        return names.get(value, value) if isinstance(value, str) else value
+
+    return sealed(named(record)) if names else record
 
 
 def _read_list(folder: Path) -> dict[str, Any]:
