@@ -158,16 +158,21 @@ def tract_names_path(fibres):
 
 
 def tract_names_input(fibres):
-    """The file of tract names as an input: none where no tractogram is used, an error where it is missing."""
+    """The file of tract names as an input: none where no tractogram is used, an error where a named file is missing.
+
+    The default's names belong to the default's tractogram: another one without names gives no errors by tract.
+    """
     path = tract_names_path(fibres)
     if path is None:
         return []
-    if not Path(path).exists():
-        refuse(
-            f"axon.fibres.tract_names: found no file {path}; accepted is a text file with the name of bundle k on line "
-            "k + 1 (absolute or below data_dir), or null"
-        )
-    return ancient(path)
+    if Path(path).exists():
+        return ancient(path)
+    if fibres.tract_names == type(fibres)().tract_names:
+        return []
+    refuse(
+        f"axon.fibres.tract_names: found no file {path}; accepted is a text file with the name of bundle k on line "
+        "k + 1 (absolute or below data_dir), or null"
+    )
 
 
 def digest(path, expected):

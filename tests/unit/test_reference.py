@@ -91,3 +91,14 @@ def test_too_much_is_refused_and_the_largest_are_named(
     # What was published before is still there, whole.
     assert (published / "of_before.txt").exists()
     assert [path.name for path in (tmp_path / "reference").iterdir()] == ["axon"]
+
+
+def test_a_published_record_names_external_files_without_their_place(made: LargerRun, tmp_path: Path) -> None:
+    assert str(made.atlas) in (made.axon / "ground_truth.h5.prov.json").read_text(), "the run's own record tells it"
+    folder = publish(made.folder, "axon", tmp_path / "reference", made.root)
+    records = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.prov.json")}
+    assert not [name for name, text in records.items() if str(made.atlas.parent) in text]
+    assert "external:atlas.trk" in records["ground_truth.h5.prov.json"]
+    verdict = audit_reference(folder, made.root)
+    assert verdict["passed"]
+    assert "external_absent" in {entry["code"] for entry in verdict["findings"]}

@@ -204,8 +204,11 @@ def test_the_worst_case_is_the_greedy_farthest_set(strain, centre_mm, candidates
     heldout = stratified_candidates(strain, strain.max(axis=2), [4, 5], centre_mm, SETTINGS, SEED)
     training = candidates.take(select_adaptive(candidates, 60, SETTINGS, SEED).rows)
     selection = select_worst_case(heldout, training.strain, SETTINGS)
-    to_training = distances(heldout.strain, training.strain).min(axis=1)
-    among = distances(heldout.strain, heldout.strain)
+    # In the distance of the adaptive sampling: the farthest in plain strain would be the most severe ones alone.
+    scale = SETTINGS.compression_strain
+    profiles, known = (scale * np.arcsinh(one.strain / scale) for one in (heldout, training))
+    to_training = distances(profiles, known).min(axis=1)
+    among = distances(profiles, profiles)
     expected = []
     for _ in range(12):
         expected.append(int(to_training.argmax()))

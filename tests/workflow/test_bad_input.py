@@ -89,6 +89,17 @@ def by_hand(project: Project, *command: str) -> str:
     return process.stderr
 
 
+def test_missing_tract_names(project: Project) -> None:
+    write_tractogram(project.folder / "some.trk", offset_mm=0.0)
+    set_keys(
+        project,
+        axon__fibres__source="tractogram",
+        axon__fibres__tractogram=str(project.folder / "some.trk"),
+        axon__fibres__tract_names="nowhere.txt",
+    )
+    refused(project, "axon.fibres.tract_names", "nowhere.txt", "null")
+
+
 def write_tractogram(path: Path, offset_mm: float) -> None:
     """A bundle of straight streamlines near the callosum, moved by an offset."""
     import nibabel
