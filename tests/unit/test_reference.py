@@ -101,4 +101,4 @@ def test_a_published_record_names_external_files_without_their_place(made: Large
     assert "external:atlas.trk" in records["ground_truth.h5.prov.json"]
     verdict = audit_reference(folder, made.root)
     assert verdict["passed"]
-    assert "external_absent" in {entry["code"] for entry in verdict["findings"]}
+    assert "external_absent" in {entry["kind"] for entry in verdict["findings"]}
