@@ -24,6 +24,7 @@ from understudy.dataset import open_ground_truth
 from understudy.errors import InputError
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import Job, job
+from understudy.report.results import read_json
 
 # Example histories per role.
 EXAMPLES = 5
@@ -65,16 +66,6 @@ class Sheets:
         for name in sorted(set(self._asked) - set(self.drawn)):
             words = f"{name.replace('_', ' ')}: not drawn, this run has not the data"
             error_figures.unavailable(self._this.temporary(name), words)
-
-
-def read_json(path: Path | None) -> Any:
-    """The content of a JSON file; None where there is no path."""
-    if path is None:
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: found no JSON ({error}); accepted is the result file of that name") from None
 
 
 def draw_impacts(sheets: Sheets, strain: Any) -> np.ndarray:
@@ -210,7 +201,10 @@ def run(arguments: Namespace) -> None:
         overwrite=arguments.overwrite,
     ) as this:
         sheets = Sheets(this, pictures)
-        results = {name: read_json(getattr(arguments, argument)) for argument, name in JSON_FILES.items()}
+        results = {
+            name: None if (path := getattr(arguments, argument)) is None else read_json(path)
+            for argument, name in JSON_FILES.items()
+        }
         verification = read_json(arguments.checks)
         results["rate"] = verification["rate_dependence"]
         white_matter, field = read_orientation(arguments.field)

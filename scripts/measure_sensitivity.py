@@ -12,7 +12,7 @@ import numpy as np
 from understudy.axon.brain_mechanics import Divergence
 from understudy.axon.config import Head, Impacts, Tissue
 from understudy.axon.files import open_strain, read_orientation
-from understudy.axon.impacts import draw_impacts, read_impacts
+from understudy.axon.impacts import study_impacts
 from understudy.axon.mechanics_sensitivity import (
     history_difference,
     mechanics_variants,
@@ -43,10 +43,7 @@ def run(arguments: Namespace) -> None:
         seed=stage["seed"],
         overwrite=arguments.overwrite,
     ) as this:
-        if settings.source == "csv":
-            impacts = read_impacts(arguments.impacts[0].parent, settings)
-        else:
-            impacts = draw_impacts(settings, stage["seed"])
+        impacts = study_impacts(settings, stage["seed"], arguments.impacts)
         white_matter, field = read_orientation(arguments.field)
         with open_strain(arguments.strain) as strain:
             number = strain.impacts("heldout")[0]

@@ -15,7 +15,7 @@ from understudy.axon.config import Head, Impacts, Tissue
 from understudy.axon.fibre_orientation import element_directions
 from understudy.axon.fibre_strain import fibre_gauges, fibre_strain
 from understudy.axon.files import StrainWriter, read_orientation
-from understudy.axon.impacts import draw_impacts, read_impacts
+from understudy.axon.impacts import study_impacts
 from understudy.farm.cases import run_cases
 from understudy.farm.claims import fixed_blocks
 from understudy.farm.shards import read_cases
@@ -38,10 +38,7 @@ def run(arguments: Namespace) -> None:
         seed=stage["seed"],
         overwrite=arguments.overwrite,
     ) as this:
-        if settings.source == "csv":
-            impacts = read_impacts(arguments.impacts[0].parent, settings)
-        else:
-            impacts = draw_impacts(settings, stage["seed"])
+        impacts = study_impacts(settings, stage["seed"], arguments.impacts)
         white_matter, field = read_orientation(arguments.field)
         mesh = build_brain_mesh(Head(**stage["head"]))
         tissue = Tissue(**stage["tissue"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.axon.figures import LABELS
-from understudy.report.numbers import MISSING, count, duration, is_number, percent, score
+from understudy.report.numbers import MISSING, cores, count, duration, is_number, percent, score
 
 GOAL, LEAST, MISSED, REPORTED, OPEN = "goal", "at least", "missed", "reported", "open"
 _MARKS = {GOAL: "better", LEAST: "equal", MISSED: "worse", REPORTED: "note", OPEN: "open"}
@@ -340,7 +340,7 @@ def _direct_time(results: Mapping[str, Any]) -> Goal:
     note = ""
     if wall is not None:
         kind = "measured" if whole else "from the time per voxel: the run was resumed"
-        note = f"on {ranks} core{'' if ranks == 1 else 's'}, {processor / 3600:.2f} core hours, {kind}"
+        note = f"on {cores(ranks)}, {processor / 3600:.2f} core hours, {kind}"
         if processor < _BUSY * ranks * wall:
             note += f"; the cores gave it {percent(processor / (ranks * wall), 0)} of their time"
     # The goal is for two cores: what more cores would do does not count.

@@ -296,6 +296,13 @@ def read_impact(path: Path, duration_ms: float) -> Impact:
     )
 
 
+def study_impacts(impacts: Impacts, seed: int, files: Sequence[Path] = ()) -> list[Impact]:
+    """The study's impacts as its configuration asks: drawn, or read from the folder of the given CSV ``files``."""
+    if impacts.source == "csv":
+        return read_impacts(files[0].parent, impacts)
+    return draw_impacts(impacts, seed)
+
+
 def read_impacts(folder: str | Path, impacts: Impacts) -> list[Impact]:
     """All ``*.csv`` files of a folder in the order of their names, with roles as for drawn impacts.
 

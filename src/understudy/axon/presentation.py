@@ -8,7 +8,7 @@ from typing import Any
 from understudy.axon.figures import target_groups, target_labels
 from understudy.axon.goals import direct_time, goals_for_programs, goals_in_short, study_goals
 from understudy.axon.study_sections import BASELINE_NAMES, study_sections
-from understudy.report.numbers import count, duration, is_number
+from understudy.report.numbers import cores, count, duration, is_number
 
 # Found in the abstract of Zhang et al. 2025: an independent worst-case set of 75 profiles of one held-out impact, one
 # layout; N = 2000 was the smallest training set with R2 above 0.90 in cross-validation.
@@ -68,9 +68,7 @@ def lead_times(cost: Mapping[str, Any] | None, deployment: Mapping[str, Any] | N
     direct = ""
     if wall is not None:
         about = "" if whole else "about "
-        direct = (
-            f"{about}{duration(wall)} on {ranks} core{'' if ranks == 1 else 's'}\n({processor / 3600:.2g} core hours)"
-        )
+        direct = f"{about}{duration(wall)} on {cores(ranks)}\n({processor / 3600:.2g} core hours)"
     seconds = (deployment or {}).get("seconds")
     surrogate = ""
     if is_number(seconds):

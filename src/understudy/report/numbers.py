@@ -91,6 +91,11 @@ def duration(seconds: Any) -> str:
     return "0 s" if seconds <= 0 else f"{seconds / 1e-6:.2g} µs"
 
 
+def cores(number: Any) -> str:
+    """So many processor cores, in words."""
+    return f"{count(number)} core{'' if number == 1 else 's'}"
+
+
 def hours(value: Any) -> str:
     """Core hours: two digits at least, no more than two decimals."""
     if not is_number(value):

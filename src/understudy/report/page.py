@@ -180,7 +180,7 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
     ratio = verdicts.speed_up(deployment)
     if verdicts.directly_measured(deployment):
         wall, ranks = numbers.duration(deployment["direct_wall_s"]), deployment["direct_ranks"]
-        rows.append(("Direct simulation of all, wall time (measured)", f"{wall} on {verdicts.cores(ranks)}"))
+        rows.append(("Direct simulation of all, wall time (measured)", f"{wall} on {numbers.cores(ranks)}"))
     if ratio is not None:
         direct = deployment["n"] * deployment["seconds_per_case_direct"]
         kind = "processor time" if verdicts.directly_measured(deployment) else "one core, extrapolated"

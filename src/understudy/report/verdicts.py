@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.report.numbers import count, duration, is_number, percent, score
+from understudy.report.numbers import cores, count, duration, is_number, percent, score
 from understudy.report.results import StudyResults
 
 BETTER, EQUAL, WORSE, OPEN = "better", "equal", "worse", "open"
@@ -222,11 +222,6 @@ def directly_measured(deployment: Mapping[str, Any]) -> bool:
     """Whether all the cases of the deployment were simulated directly too, and timed."""
     timed = all(is_number(deployment.get(key)) for key in ("direct_wall_s", "direct_ranks"))
     return timed and deployment.get("direct_n") == deployment["n"]
-
-
-def cores(number: Any) -> str:
-    """So many processor cores, in words."""
-    return f"{count(number)} core{'' if number == 1 else 's'}"
 
 
 def _speed(results: StudyResults) -> list[str]:

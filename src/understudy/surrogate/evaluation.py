@@ -83,10 +83,8 @@ def evaluate(
         predicted = _rounded(predict_checked(definition, model, held.inputs, held.context, chosen))
         stream = streams.stream(definition, stage["seed"], streams.BASELINE, 0)
         fitted = fit_baselines(definition, training, names, evaluation, stream)
-        baselines = {name: _single(baseline(held.inputs, held.context)) for name, baseline in fitted.items()}
-        intervals = {
-            name: _baseline_interval(baseline, calibration, held, model.coverage) for name, baseline in fitted.items()
-        }
+        judged = {name: _judged(baseline, calibration, held, model.coverage) for name, baseline in fitted.items()}
+    baselines = {name: _single(mean) for name, (mean, _, _) in judged.items()}
     _write_predictions(Path(predictions), definition, fields, held, subset, predicted, baselines)
 
     headline = subset == SUBSET
@@ -128,7 +126,7 @@ def evaluate(
                 }
                 for t, name in enumerate(names)
             }
-            for baseline, (lower, upper) in intervals.items()
+            for baseline, (_, lower, upper) in judged.items()
         },
         "paired": {
             baseline: {
@@ -165,15 +163,16 @@ def _rounded(predicted: Prediction) -> Prediction:
     return replace(predicted, **{name: _single(getattr(predicted, name)) for name in ("mean", "lower", "upper")})
 
 
-def _baseline_interval(
+def _judged(
     baseline: Baseline, calibration: Cases, held: Cases, nominal: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends (N, T) of a baseline's intervals, calibrated on the same cases as the network's."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and ends of the intervals (N, T) of a baseline, calibrated on the same cases as the network's."""
     mean, scale = baseline.links(calibration.inputs, calibration.context)
     residual = np.abs(baseline.transform.forward(calibration.targets) - mean)
     quantile = conformal_quantile(residual / scale, nominal)
     mean, scale = baseline.links(held.inputs, held.context)
-    return baseline.transform.inverse(mean - quantile * scale), baseline.transform.inverse(mean + quantile * scale)
+    half = quantile * scale
+    return tuple(baseline.transform.inverse(values) for values in (mean, mean - half, mean + half))
 
 
 def _columns(names: list[str], truth: np.ndarray, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -235,20 +234,16 @@ def _write_predictions(
         "case": held.case,
         "group": held.group,
         "subset": fixed_text(subset.tolist()),
-        "truth": held.targets,
-        "mean": predicted.mean,
-        "lower": predicted.lower,
-        "upper": predicted.upper,
+        # Rounded already: see `_single`.
+        "truth": held.targets.astype(np.float32),
+        "mean": predicted.mean.astype(np.float32),
+        "lower": predicted.lower.astype(np.float32),
+        "upper": predicted.upper.astype(np.float32),
         "novelty": predicted.novelty,
         "flagged": predicted.flagged,
     }
     with create_result_file(path, SCHEMA, definition.study, fields) as file:
         for name, values in columns.items():
-            file.create_dataset(f"heldout/{name}", data=_stored(values))
+            file.create_dataset(f"heldout/{name}", data=values)
         for name, values in baselines.items():
-            file.create_dataset(f"heldout/baselines/{name}/mean", data=_stored(values))
-
-
-def _stored(values: np.ndarray) -> np.ndarray:
-    """Single precision for what has it: see `_single`."""
-    return values.astype(np.float32) if values.dtype == np.float64 and values.ndim == 2 else values
+            file.create_dataset(f"heldout/baselines/{name}/mean", data=values.astype(np.float32))
