@@ -18,9 +18,10 @@ PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project whose files a test may change."""
+    """A copy of the project whose files a test may change; ``configuration`` is that of its small run."""
 
     folder: Path
+    configuration: str = "tests/tiny.yaml"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -41,7 +42,7 @@ class Project:
 
     def snakemake(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
         """Snakemake at the tiny scale on two cores."""
-        return self.run("snakemake", "--cores", "2", "--configfile", "tests/tiny.yaml", *arguments, timeout=timeout)
+        return self.run("snakemake", "--cores", "2", "--configfile", self.configuration, *arguments, timeout=timeout)
 
     def planned(self, *arguments: str) -> set[str]:
         """Rules that Snakemake would run now (targets without a shell command left out)."""
@@ -52,10 +53,15 @@ class Project:
         if table is None:
             assert "Nothing to be done" in text, text
             return set()
-        return {line.split()[0] for line in table.group(1).splitlines() if line.strip()} - {"all", "axon", "report"}
+        return {line.split()[0] for line in table.group(1).splitlines() if line.strip()} - {
+            "all",
+            "axon",
+            "tms",
+            "report",
+        }
 
 
-def copy_project(folder: Path) -> Project:
+def copy_project(folder: Path, configuration: str = Project.configuration) -> Project:
     """The project's own files, without outputs and environments."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
@@ -64,7 +70,7 @@ def copy_project(folder: Path) -> Project:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy2(source, folder / part)
-    return Project(folder)
+    return Project(folder, configuration)
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +93,19 @@ def project(finished: Project, tmp_path: Path) -> Project:
 def empty_project(tmp_path: Path) -> Project:
     """A test's own copy of the project without any results."""
     return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished_tms(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """As `finished`, of the TMS study."""
+    project = copy_project(tmp_path_factory.mktemp("finished_tms") / "project", "tests/tiny_tms.yaml")
+    process = project.snakemake(timeout=900)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return project
+
+
+@pytest.fixture
+def project_tms(finished_tms: Project, tmp_path: Path) -> Project:
+    """As `project`, of the TMS study."""
+    shutil.copytree(finished_tms.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project", finished_tms.configuration)

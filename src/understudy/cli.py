@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -63,6 +65,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     if model is None:
         model = default_model(arguments.study)
         print(f"model: {model} (published; --model chooses another)", file=sys.stderr)
+    if arguments.field is not None:
+        count, flagged = _predict_in_field(arguments, model)
+        print(f"{arguments.output}: {count} predictions, {flagged} flagged as unlike the training data")
+        return 0
     count, flagged = predict_file(
         definition,
         model,
@@ -73,6 +79,25 @@ def _predict(arguments: argparse.Namespace) -> int:
     )
     print(f"{arguments.output}: {count} predictions, {flagged} flagged as unlike the training data")
     return 0
+
+
+def _predict_in_field(arguments: argparse.Namespace, model: Path) -> tuple[int, int]:
+    """Predictions of a study that samples a field of its own; the others have no such module."""
+    name = f"understudy.{arguments.study}.prediction"
+    if importlib.util.find_spec(name) is None:
+        raise InputError(f"--field: found it for study {arguments.study}, which takes none; accepted is --input alone")
+    cells = arguments.cells if arguments.cells is not None else model.parent.parent / "cells.h5"
+    return importlib.import_module(name).predict_in_field(
+        model,
+        cells,
+        arguments.field,
+        arguments.input,
+        arguments.output,
+        pulse=arguments.pulse,
+        unit=arguments.unit,
+        device=arguments.device,
+        overwrite=arguments.overwrite,
+    )
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -133,7 +158,11 @@ def parser() -> argparse.ArgumentParser:
     sub = command("predict", _predict)
     sub.add_argument("study", help="study of the model, such as axon")
     sub.add_argument("--model", type=Path, help="trained surrogate, models.h5; the study's published one by default")
-    sub.add_argument("--input", type=Path, required=True, help="profiles, .csv or .h5")
+    sub.add_argument("--input", type=Path, required=True, help="profiles, .csv or .h5; with --field, positions, .csv")
+    sub.add_argument("--field", type=Path, help="tms: electric field for the positions, .msh (SimNIBS) or .nii(.gz)")
+    sub.add_argument("--unit", help="tms: unit of the field, such as V/m or V/mm; checked by its size by default")
+    sub.add_argument("--pulse", default="monophasic", help="tms: name of a pulse, or a CSV file of one")
+    sub.add_argument("--cells", type=Path, help="tms: cells.h5 of the model's run; beside the model by default")
     sub.add_argument("--output", type=Path, required=True, help="predictions, .csv or .h5")
     sub.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -14,18 +14,27 @@ STUDIES = sorted(path.parent.name for path in SOURCE.glob("*/surrogate.py") if (
 SHARED = ("surrogate", "provenance", "report", "farm", "dataset")
 # Modules of a study that are no physics: they read and write files, draw, or describe the surrogate.
 NO_PHYSICS = (
+    "cell_figures",
     "comparison_figures",
     "comparisons",
     "config",
     "error_figures",
     "farmed_axons",
+    "farmed_thresholds",
+    "field_figures",
     "figures",
     "files",
     "goals",
+    "head_figures",
     "map_figures",
+    "map_sections",
+    "model_figures",
+    "physics_sections",
+    "prediction",
     "presentation",
     "study_sections",
     "surrogate",
+    "threshold_figures",
 )
 OUTSIDE_PHYSICS = ("mpi4py", "snakemake", "h5py", "argparse")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "imp")

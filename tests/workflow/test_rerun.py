@@ -223,7 +223,11 @@ def changed(key: str, field: Any, now: Any) -> dict[str, Any]:
 
 
 def all_keys() -> dict[str, Any]:
-    return {key: field for key, field in settings.all_fields() if key not in NOT_KEYS_OF_A_RESULT}
+    return {
+        key: field
+        for key, field in settings.all_fields()
+        if key not in NOT_KEYS_OF_A_RESULT and not key.startswith("tms.")
+    }
 
 
 def tiny_values(project: Project) -> dict[str, Any]:

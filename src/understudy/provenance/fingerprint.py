@@ -30,11 +30,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 # Import name of a distribution whose version can change numbers -> its name for pip.
 NUMERICAL_DISTRIBUTIONS = {
     "h5py": "h5py",
+    "morphio": "morphio",
     "neuron": "neuron",
     "nibabel": "nibabel",
     "nilearn": "nilearn",
     "numba": "numba",
     "numpy": "numpy",
+    "pyamg": "pyamg",
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "torch": "torch",
