@@ -87,7 +87,12 @@ def _fit_spline(definition: SurrogateDefinition, cases: Cases, values: np.ndarra
         RidgeCV(alphas=np.logspace(-4, 2, 13)),
     )
     model.fit(definition.scalar_feature(cases.inputs)[:, None], values)
-    return _unscaled(lambda inputs, _: model.predict(definition.scalar_feature(inputs)[:, None]), values.shape[1])
+
+    def predict(inputs: np.ndarray, _: np.ndarray) -> np.ndarray:
+        # One target alone comes back without its axis.
+        return model.predict(definition.scalar_feature(inputs)[:, None]).reshape(len(inputs), -1)
+
+    return _unscaled(predict, values.shape[1])
 
 
 def _fit_boosting(definition: SurrogateDefinition, cases: Cases, values: np.ndarray, seed: int) -> LinkPredictor:
