@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from understudy.axon.comparisons import check_variant, columns_of, rate_slopes, saturated_share
+from understudy.axon.comparisons import EVALUATION_SETS, check_variant, columns_of, rate_slopes, saturated_share
 from understudy.axon.config import Injury
 from understudy.axon.surrogate import SURROGATE
 from understudy.axon.variants import variant_injury
@@ -84,7 +84,7 @@ def run(arguments: Namespace) -> None:
         results = {}
         for criterion, cases in criteria.items():
             ensemble = refit.fit(cases["training"], criterion)
-            judged = refit.judge(ensemble, {name: cases[name] for name in ("random", "worst_case")})
+            judged = refit.judge(ensemble, {name: cases[name] for name in EVALUATION_SETS})
             stream = streams.stream(SURROGATE, stage["seed"], streams.REFIT_BASELINE, n_train)
             baselines = fit_baselines(SURROGATE, cases["training"], names, evaluation, stream)
             random = cases["random"]

@@ -1,7 +1,7 @@
 """Compare ways of choosing training profiles at equal number: adaptive, random, k-means, mixed, and active learning.
 
 Reference layout. What each way chooses is simulated here, each profile once; the networks are fitted and judged alike.
-Finished networks are kept for a program that is started again, simulations are not.
+Finished networks and simulations are kept for a program that is started again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from understudy.axon.axon_mechanics import TARGETS
-from understudy.axon.comparisons import columns_of
+from understudy.axon.comparisons import EVALUATION_SETS, columns_of
 from understudy.axon.config import Comparison, Injury, Sampling
 from understudy.axon.files import Strain, open_strain, read_voxel_maps
 from understudy.axon.sampling import Candidates
@@ -59,7 +59,7 @@ def held_out(dataset: Path) -> dict[str, Cases]:
     """The held-out sets, targets of the reference layout alone."""
     with open_ground_truth(dataset, "axon") as truth:
         columns = columns_of([field.name for field in truth.target_fields], TARGETS, dataset)
-        sets = {name: read_cases(truth, "heldout", name) for name in ("random", "worst_case")}
+        sets = {name: read_cases(truth, "heldout", name) for name in EVALUATION_SETS}
     return {
         name: Cases(cases.inputs, cases.context, cases.targets[:, columns], cases.group, cases.case)
         for name, cases in sets.items()
@@ -117,7 +117,8 @@ def run(arguments: Namespace) -> None:
         def report(done: int, total: int) -> None:
             print(f"{PROGRAM}: {doing}: simulated {done} of {total} new profiles", flush=True)
 
-        simulated = SimulatedProfiles(Injury(**stage["injury"]), report)
+        kept = this.work / PROGRAM / "axon" / stage_key(stage, this.code, this.input_hashes, stage["seed"])
+        simulated = SimulatedProfiles(Injury(**stage["injury"]), report, kept / "simulated.npz")
         voxels = strain.peak.shape[1]
         refit = Refit(
             definition=SURROGATE,
@@ -129,7 +130,7 @@ def run(arguments: Namespace) -> None:
             groups=np.array(source.impacts),
             device=device,
             progress=Progress(PROGRAM, (len(WAYS) + 1) * len(sizes) * comparison.sampling_members, training.epochs),
-            checkpoints=this.work / PROGRAM / "axon" / stage_key(stage, this.code, this.input_hashes, stage["seed"]),
+            checkpoints=kept,
         )
 
         def by_way(way: str) -> Iterator[tuple[Cases, Ensemble]]:
@@ -165,6 +166,7 @@ def run(arguments: Namespace) -> None:
             "sizes": sizes,
             "skipped": [size for size in comparison.sampling_sizes if size > source.largest],
             "members": comparison.sampling_members,
+            "kmeans_share": settings.kmeans_share,
             "random_share": settings.random_share,
             "simulated": len(simulated),
             "judged": {name: len(cases) for name, cases in sets.items()},

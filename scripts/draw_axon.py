@@ -16,6 +16,7 @@ import numpy as np
 from understudy.axon import comparison_figures, error_figures, figures, map_figures
 from understudy.axon.anatomy import load_template
 from understudy.axon.axon_mechanics import TARGETS
+from understudy.axon.comparisons import LAYOUT_MEANS
 from understudy.axon.config import Injury
 from understudy.axon.files import open_strain, read_injury_map, read_orientation, read_voxel_maps
 from understudy.axon.presentation import lead_times, presentation
@@ -44,7 +45,7 @@ JSON_FILES = {
     "sampling_comparison": "sampling",
 }
 OPTIONAL = ("white_matter", "sex_maps", *(name for name in JSON_FILES if name not in REQUIRED))
-MEANS = {f"{output}_mean": label for output, label in figures.LABELS.items()}
+MEANS = dict(zip(LAYOUT_MEANS, figures.LABELS.values(), strict=True))
 
 
 class Sheets:

@@ -36,7 +36,7 @@ class Root(Section):
     """Root keys."""
 
     run: Name = quantity("published", "-", "name of the run: results/<run>/", "choice")
-    seed: int = quantity(20261121, "1", "root seed of every random choice", "choice", ge=0, lt=2**63)
+    seed: int = quantity(20261122, "1", "root seed of every random choice", "choice", ge=0, lt=2**63)
     data_dir: str = quantity("data", "-", "folder of external data that is never committed", "choice", min_length=1)
     studies: tuple[str, ...] = quantity(tuple(study_names()), "-", "enabled studies", "choice", min_length=1)
     execution: Execution = Execution()

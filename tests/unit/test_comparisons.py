@@ -228,7 +228,7 @@ def test_samplings_are_compared_at_equal_numbers(tmp_path):
     write_voxel_maps(tmp_path / "white_matter.h5", VoxelMaps(maps, 6))
     stage = {
         "injury": {"length_um": 4.0, "node_length_um": 0.5},
-        "sampling": {"method": "stratified_adaptive", "random_share": 0.5},
+        "sampling": {"method": "stratified_adaptive", "kmeans_share": 0.25, "random_share": 0.25},
         "comparison": {"sampling_sizes": [20, 40, 100_000], "sampling_members": 2},
     }
     run("compare_samplings", tmp_path, stage, strain=strain, dataset=write_truth(tmp_path / "ground_truth.h5"),

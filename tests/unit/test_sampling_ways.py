@@ -13,14 +13,15 @@ from understudy.axon.axon_mechanics import simulate_axons
 from understudy.axon.config import Injury, Sampling
 from understudy.axon.files import open_strain
 from understudy.axon.profile_selection import choose_profiles
-from understudy.axon.sampling_ways import WAYS, active_pool, choose_by, training_strain
+from understudy.axon.sampling_ways import WAYS, active_pool, choose_by, choose_mixed, training_strain
 from understudy.axon.simulated_profiles import SimulatedProfiles
 from understudy.errors import InputError
 
 SEED = 5
 SETTINGS = Sampling(
-    training_profiles=40, calibration_profiles=50, heldout_profiles=50, worst_case_profiles=5, random_share=0.4
-)
+    training_profiles=40, calibration_profiles=50, heldout_profiles=50, worst_case_profiles=5, kmeans_share=0.3,
+    random_share=0.2,
+)  # fmt: skip
 INJURY = Injury(length_um=4, node_length_um=0.5)
 
 
@@ -55,7 +56,9 @@ def test_ways_differ(source):
     assert len(set(sets)) == len(WAYS)
 
 
-@pytest.mark.parametrize("change", [{}, {"method": "kmeans"}, {"method": "random"}, {"random_share": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{}, {"method": "kmeans"}, {"method": "random"}, {"random_share": 0.0}, {"kmeans_share": 0.0}]
+)
 def test_the_mixed_way_is_the_studys_own(strain, change):
     settings = SETTINGS.model_copy(update=change)
     samples = choose_profiles(strain, settings, SEED)
@@ -64,6 +67,23 @@ def test_the_mixed_way_is_the_studys_own(strain, change):
     assert np.array_equal(chosen.impact, samples.impact[own])
     assert np.array_equal(chosen.voxel, samples.voxel[own])
     assert np.array_equal(chosen.strain, samples.strain[own])
+
+
+def test_the_mixed_way_takes_its_parts_in_order_and_nothing_twice(strain, source):
+    choice = choose_mixed(source, 40)
+    assert choice.counts == {"stratified_adaptive": 20, "kmeans": 12, "random": 8}
+    assert len(set(keys(choice.profiles))) == 40
+    assert keys(choice.profiles)[:20] == keys(choose_by("stratified_adaptive", source, 20))
+    assert choice.threshold > 0
+    strata = set(keys(source.stratified))
+    assert set(keys(choice.profiles)[:32]) <= strata and not set(keys(choice.profiles)[32:]) <= strata
+    own = SETTINGS.model_copy(update={"method": "kmeans"})
+    assert choose_mixed(training_strain(strain, own, SEED), 40).counts == {"kmeans": 32, "random": 8}
+
+
+def test_shares_leave_a_part_to_the_method():
+    with pytest.raises(ValueError, match="kmeans_share \\+ random_share"):
+        Sampling(kmeans_share=0.5, random_share=0.5)
 
 
 def test_more_than_the_strata_is_refused(source):
@@ -100,3 +120,15 @@ def test_a_profile_is_simulated_once_and_keeps_its_bits(source):
     assert not np.array_equal(values[1], values[4])
     simulated.targets(again)
     assert len(told) == 2
+
+
+def test_simulated_profiles_survive_the_program(source, tmp_path):
+    kept = tmp_path / "work" / "simulated.npz"
+    some = source.stratified.take(np.arange(5))
+    before = SimulatedProfiles(INJURY, lambda *_: None, kept).targets(some)
+    told = []
+    again = SimulatedProfiles(INJURY, lambda done, total: told.append((done, total)), kept)
+    assert len(again) == 5
+    assert np.array_equal(again.targets(some), before) and told == []
+    again.targets(source.stratified.take(np.array([4, 7])))
+    assert told == [(1, 1)] and len(SimulatedProfiles(INJURY, lambda *_: None, kept)) == 6

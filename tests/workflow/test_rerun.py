@@ -131,6 +131,7 @@ FIRST = {
             "min_peak_strain",
             "strain_unit",
             "compression_strain",
+            "kmeans_share",
             "random_share",
             "max_lag_ms",
         )

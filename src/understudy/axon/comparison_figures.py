@@ -29,7 +29,7 @@ from understudy.report.style import (
 _WIDE_IN = 7.4
 
 WAYS = {
-    "mixed": ("as in this study: half adaptive, half random", BLUE, "o", "-"),
+    "mixed": ("as in this study: adaptive and k-means", BLUE, "o", "-"),
     "stratified_adaptive": ("stratified adaptive", ORANGE, "s", "-"),
     "random": ("random", INK, "D", "-"),
     "kmeans": ("k-means", GREEN, "^", (0, (5, 2))),

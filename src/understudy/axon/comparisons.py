@@ -13,6 +13,7 @@ from understudy.axon.axon_mechanics import TARGETS
 from understudy.axon.config import Injury
 from understudy.axon.tracts import Tracts
 from understudy.axon.variants import variant_injury
+from understudy.axon.white_matter_errors import SMALLEST_TRACT
 from understudy.dataset import Field, GroundTruth, write_ground_truth
 from understudy.errors import InputError
 
@@ -25,8 +26,8 @@ LAYOUT_MEANS = tuple(f"{name}_mean" for name in TARGETS)
 SATURATED = 0.95
 """Share of the largest fraction of failed tau above which a case counts as saturated."""
 
-LEAST_VOXELS = 50
-"""Voxels of a tract that is shown."""
+EVALUATION_SETS = ("random", "worst_case")
+"""Held-out sets of a ground truth on which networks are judged."""
 
 _PERCENTILES = (5, 25, 50, 75, 95)
 
@@ -179,7 +180,7 @@ def saturated_share(tau_failed: np.ndarray, largest: float) -> float:
 def tract_distributions(
     values: Mapping[str, Mapping[str, np.ndarray]], tracts: Tracts | None
 ) -> list[dict[str, Any]] | None:
-    """Distributions over the voxels of each tract of at least `LEAST_VOXELS`, the largest first; None without tracts.
+    """Distributions over the voxels of each tract of at least `SMALLEST_TRACT`, the largest first; None without tracts.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def tract_distributions(
     counts = np.bincount(tracts.number[tracts.number >= 0], minlength=len(tracts.names))
     entries = []
     for number in np.argsort(-counts, kind="stable"):
-        if counts[number] < LEAST_VOXELS:
+        if counts[number] < SMALLEST_TRACT:
             break
         inside = tracts.number == number
         entries.append(

@@ -238,11 +238,19 @@ class Sampling(Section):
         "choice: the axon's response varies most between 0.01 and 0.12",
         gt=0,
     )
-    random_share: float = quantity(
+    kmeans_share: float = quantity(
         0.5,
         "1",
-        "share of the training profiles drawn at random over voxels, the rest by the method",
-        "choice: adaptive sampling lowers the error of the tail, random sampling that of the typical voxel",
+        "share of the training profiles nearest to k-means centres, out of what the method leaves",
+        "choice: adaptive sampling reaches the tail, k-means covers where most histories are",
+        ge=0,
+        lt=1,
+    )
+    random_share: float = quantity(
+        0.0,
+        "1",
+        "share of the training profiles drawn at random over voxels; what both shares leave is chosen by the method",
+        "choice",
         ge=0,
         lt=1,
     )
@@ -250,6 +258,15 @@ class Sampling(Section):
         0, "1", "profiles whose simulation may fail; more end the run after all others are safe", "choice", ge=0
     )
     max_lag_ms: int = quantity(5, "ms", "largest time shift forgiven by the distance", "estimate", ge=0)
+
+    @model_validator(mode="after")
+    def _shares(self) -> Sampling:
+        if self.kmeans_share + self.random_share >= 1:
+            raise ValueError(
+                f"kmeans_share + random_share: found {self.kmeans_share:g} + {self.random_share:g}; accepted is a sum "
+                "below 1"
+            )
+        return self
 
 
 class Comparison(Section):
@@ -515,6 +532,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "sampling.min_peak_strain",
         "sampling.strain_unit",
         "sampling.compression_strain",
+        "sampling.kmeans_share",
         "sampling.random_share",
         "sampling.max_lag_ms",
         "injury",

@@ -8,13 +8,15 @@ from understudy.axon.config import Sampling
 from understudy.axon.files import Samples, Strain
 from understudy.axon.sampling import (
     Candidates,
-    joined,
     random_candidates,
-    select_training,
     select_worst_case,
     selection_digest,
     stratified_candidates,
 )
+from understudy.axon.sampling_ways import choose_mixed, training_strain
+
+# How the parts of a mixture are called.
+WORDS = {"stratified_adaptive": "stratified adaptive", "kmeans": "k-means", "random": "random over voxels"}
 
 
 def choose_profiles(strain: Strain, settings: Sampling, seed: int) -> Samples:
@@ -33,29 +35,16 @@ def choose_profiles(strain: Strain, settings: Sampling, seed: int) -> Samples:
         If a set cannot be filled; the key is named.
     """
     centres = strain.white_matter.centre_mm
-    training, calibration, heldout = (strain.impacts(role) for role in ("training", "calibration", "heldout"))
-
-    free = strain.peak.copy()
+    calibration, heldout = strain.impacts("calibration"), strain.impacts("heldout")
 
     def drawn(impacts: list[int], count: int, key: str) -> Candidates:
-        return random_candidates(strain.strain, free, impacts, centres, count, settings, seed, key)
+        return random_candidates(strain.strain, strain.peak, impacts, centres, count, settings, seed, key)
 
-    number = settings.training_profiles
-    by_method = 0 if settings.method == "random" else number - round(settings.random_share * number)
-    parts, threshold = [], float("nan")
-    if by_method:
-        candidates = stratified_candidates(strain.strain, strain.peak, training, centres, settings, seed)
-        selection = select_training(candidates, settings.model_copy(update={"training_profiles": by_method}), seed)
-        parts.append(candidates.take(selection.rows))
-        threshold = selection.threshold
-        # What the method took cannot be drawn again.
-        free[parts[0].impact, parts[0].voxel] = 0.0
-    if number > by_method:
-        parts.append(drawn(training, number - by_method, "training_profiles"))
-    chosen = joined(parts)
+    choice = choose_mixed(training_strain(strain, settings, seed), settings.training_profiles)
+    chosen = choice.profiles
     method = settings.method.replace("_", " ")
-    if 0 < by_method < number:
-        method = f"{by_method} {method}, {number - by_method} random over voxels"
+    if len(choice.counts) > 1:
+        method = ", ".join(f"{count} {WORDS[name]}" for name, count in choice.counts.items())
     # The published worst case is that of one held-out impact; the first one plays its part.
     candidates = stratified_candidates(strain.strain, strain.peak, heldout[:1], centres, settings, seed)
     worst = candidates.take(select_worst_case(candidates, chosen.strain, settings).rows)
@@ -76,6 +65,6 @@ def choose_profiles(strain: Strain, settings: Sampling, seed: int) -> Samples:
         sample_ms=strain.sample_ms,
         worst_case_sha256=selection_digest(worst),
         method=method,
-        threshold=threshold,
+        threshold=choice.threshold,
         field_source=strain.field_source,
     )

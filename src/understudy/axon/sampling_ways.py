@@ -1,4 +1,4 @@
-"""Ways of choosing training profiles, compared at equal number, and the pool that active learning chooses from.
+"""Ways of choosing training profiles: the study's own, those it is compared with, and the pool of active learning.
 
 A way sees the training impacts alone. It chooses anew for every number of profiles, because the threshold of the
 adaptive one depends on it.
@@ -6,7 +6,7 @@ adaptive one depends on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from understudy.axon.files import Strain
 from understudy.axon.sampling import Candidates, joined, random_candidates, select_training, stratified_candidates
 
 MIXED = "mixed"
-"""The study's own way: its method for a part of the profiles, the rest at random over voxels."""
+"""The study's own way: a part of the profiles by its method, a part by k-means, a part at random over voxels."""
 
 RANDOM = "random"
 WAYS = (MIXED, "stratified_adaptive", RANDOM, "kmeans")
@@ -58,29 +58,66 @@ def training_strain(strain: Strain, settings: Sampling, seed: int) -> TrainingSt
     return TrainingStrain(strain, settings, seed, found)
 
 
-def choose_by(way: str, source: TrainingStrain, count: int) -> Candidates:
-    """``count`` training profiles by one of `WAYS`; the mixed one as `understudy.axon.profile_selection` does it.
+@dataclass(frozen=True)
+class Choice:
+    """Profiles chosen by a mixture of methods.
+
+    Attributes
+    ----------
+    profiles : in the order of the methods.
+    counts : method -> number of its profiles.
+    threshold : of the adaptive method, in strain units; NaN where it has none.
+    """
+
+    profiles: Candidates
+    counts: dict[str, int]
+    threshold: float
+
+
+def choose_mixed(source: TrainingStrain, count: int) -> Choice:
+    """``count`` training profiles as the settings say: their method first, then k-means, then random over voxels.
+
+    Each part chooses from what the parts before it left: no voxel of an impact is taken twice.
 
     Raises
     ------
     InputError
         If there are fewer candidates than ``count``.
     """
-    settings = source.settings
-    if way != MIXED:
-        settings = settings.model_copy(update={"method": way, "random_share": 0.0})
+    settings, stratified = source.settings, source.stratified
+    wanted = {"kmeans": round(settings.kmeans_share * count), RANDOM: round(settings.random_share * count)}
+    by_method = count - sum(wanted.values())
+    wanted = {name: number + by_method * (name == settings.method) for name, number in wanted.items()}
+    if settings.method not in wanted:
+        wanted = {settings.method: by_method, **wanted}
     free = source.strain.peak.copy()
-    by_method = 0 if settings.method == RANDOM else count - round(settings.random_share * count)
-    parts = []
-    if by_method:
-        wanted = settings.model_copy(update={"training_profiles": by_method})
-        selection = select_training(source.stratified, wanted, source.seed)
-        parts.append(source.stratified.take(selection.rows))
-        # What the method took cannot be drawn again.
-        free[parts[0].impact, parts[0].voxel] = -np.inf
-    if count > by_method:
-        parts.append(_drawn(source, free, count - by_method))
-    return joined(parts)
+    parts, threshold = [], float("nan")
+    counts = {name: number for name, number in wanted.items() if number}
+    for name, number in counts.items():
+        if name == RANDOM:
+            parts.append(_drawn(source, free, number))
+        else:
+            left = stratified.take(np.flatnonzero(np.isfinite(free[stratified.impact, stratified.voxel])))
+            these = settings.model_copy(update={"method": name, "training_profiles": number})
+            selection = select_training(left, these, source.seed)
+            parts.append(left.take(selection.rows))
+            threshold = threshold if np.isnan(selection.threshold) else selection.threshold
+        free[parts[-1].impact, parts[-1].voxel] = -np.inf
+    return Choice(joined(parts), counts, threshold)
+
+
+def choose_by(way: str, source: TrainingStrain, count: int) -> Candidates:
+    """``count`` training profiles by one of `WAYS`; the mixed one is `choose_mixed` with the study's own settings.
+
+    Raises
+    ------
+    InputError
+        If there are fewer candidates than ``count``.
+    """
+    if way != MIXED:
+        alone = source.settings.model_copy(update={"method": way, "kmeans_share": 0.0, "random_share": 0.0})
+        source = replace(source, settings=alone)
+    return choose_mixed(source, count).profiles
 
 
 def _drawn(source: TrainingStrain, free: np.ndarray, count: int) -> Candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -22,13 +23,19 @@ class SimulatedProfiles:
     ----------
     injury : parameters of the axon.
     report : called with (done, total) after each batch of what is simulated.
+    kept : file that holds what is known after each batch, for a program that is started again; None keeps none. Its
+        folder must be that of one parameter set, code and strain.
     """
 
-    def __init__(self, injury: Injury, report: Callable[[int, int], None]):
+    def __init__(self, injury: Injury, report: Callable[[int, int], None], kept: Path | None = None):
         self._injury = injury
         self._geometry = [reference_geometry(injury)]
         self._report = report
         self._known: dict[tuple[int, int], np.ndarray] = {}
+        self._kept = kept
+        if kept is not None and kept.exists():
+            with np.load(kept) as saved:
+                self._known = dict(zip(map(tuple, saved["key"].tolist()), saved["targets"], strict=True))
 
     def __len__(self) -> int:
         return len(self._known)
@@ -48,5 +55,15 @@ class SimulatedProfiles:
             part = rows[start : start + _BATCH]
             outputs = simulate_axons(profiles.strain[part].astype(float), self._geometry, self._injury)
             self._known.update({keys[row]: values for row, values in zip(part, outputs[:, 0], strict=True)})
+            self._keep()
             self._report(start + len(part), len(rows))
         return np.array([self._known[key] for key in keys]).reshape(len(keys), len(TARGETS))
+
+    def _keep(self) -> None:
+        if self._kept is None:
+            return
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._kept.with_name(f"{self._kept.name}.tmp")
+        with temporary.open("wb") as file:
+            np.savez(file, key=np.array(list(self._known)), targets=np.array(list(self._known.values())))
+        temporary.replace(self._kept)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from understudy.axon.comparison_figures import WAYS
+from understudy.axon.comparisons import LAYOUT_MEANS
 from understudy.axon.figures import LABELS, NAMES
 from understudy.axon.goals import PUBLISHED_VOXELS, Goal, best_baseline, goals_table
 from understudy.report.numbers import MISSING, count, is_number, percent, quantity, score
 
 Results = Mapping[str, Any]
 
-MEANS = {f"{output}_mean": name for output, name in NAMES.items()}
+MEANS = dict(zip(LAYOUT_MEANS, NAMES.values(), strict=True))
 BASELINE_NAMES = {
     "peak_strain": "peak strain",
     "gradient_boosting": "gradient boosting",

@@ -165,20 +165,28 @@ class HistoryNetwork(nn.Module):
         pooled = 2 * sizes[-1] + 4 * channels + 2 * mixtures + contexts
         self.head = nn.ModuleList([nn.Linear(pooled, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, targets)])
 
-    def forward(self, inputs: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    def prepare(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What depends on no weight: channels with the cases last, in whole blocks; their ends; their summary."""
         cases, channels, samples = inputs.shape
-        mixtures = self.mixing.out_features
         count = samples // self.block
         # What does not fill a block is cut off at the start, where nothing has happened yet.
         x = inputs[:, :, samples - count * self.block :].permute(1, 2, 0).contiguous()
+        ends = _compressed(x.view(channels, count, self.block, cases)[:, :, -1])
+        summary = torch.cat([_logarithmic(torch.cat([x.amax(dim=1), x.amin(dim=1)])), ends[:, -1], ends.mean(dim=1)])
+        return x, ends, summary
+
+    def respond(self, prepared: tuple[torch.Tensor, torch.Tensor, torch.Tensor], context: torch.Tensor) -> torch.Tensor:
+        """(B, targets) of what `prepare` made."""
+        x, ends, summary = prepared
+        channels, samples, cases = x.shape
+        mixtures, count = self.mixing.out_features, samples // self.block
         y = (self.mixing.weight @ x.view(channels, -1)).view(mixtures, count, self.block, cases)
         top = y.amax(dim=2)
         running = [torch.relu(top[:, 0])]
         for number in range(1, count):
             running.append(torch.maximum(running[-1], top[:, number]))
-        ends = x.view(channels, count, self.block, cases)[:, :, -1]
-        seen = _compressed(torch.cat([ends, y[:, :, -1], torch.stack(running, dim=1)]))
-        found = seen.view(len(seen), -1)
+        mixed = _compressed(torch.cat([y[:, :, -1], torch.stack(running, dim=1)]))
+        found = torch.cat([ends, mixed]).view(channels + 2 * mixtures, -1)
         for layer in self.blocks:
             found = torch.relu(torch.addmm(layer.bias[:, None], layer.weight, found))
         found = found.view(len(found), count, cases)
@@ -186,11 +194,8 @@ class HistoryNetwork(nn.Module):
             [
                 found.amax(dim=1),
                 found.mean(dim=1),
-                _logarithmic(x.amax(dim=1)),
-                _logarithmic(x.amin(dim=1)),
-                seen[:channels, -1],
-                seen[:channels].mean(dim=1),
-                seen[channels + mixtures :, -1],
+                summary,
+                mixed[mixtures:, -1],
                 _logarithmic(top.amax(dim=1)),
                 context.t(),
             ]
@@ -199,6 +204,9 @@ class HistoryNetwork(nn.Module):
         values = torch.relu(torch.addmm(first.bias[:, None], first.weight, values))
         values = torch.relu(torch.addmm(second.bias[:, None], second.weight, values))
         return torch.addmm(last.bias[:, None], last.weight, values).t()
+
+    def forward(self, inputs: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        return self.respond(self.prepare(inputs), context)
 
 
 def build_network(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -27,9 +27,14 @@ GAUSSIAN_PROCESS = "gaussian_process"
 # Hyperparameters of a kernel are sought on at most this many cases, then kept for the fit on all.
 KERNEL_SEARCH_CASES = 200
 
-LinkPredictor = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Raw inputs (N, C, ...) and context (N, Cx) to means (N, T) and scales of the error (N, T) or (1, T), in the
-standardised link space."""
+
+class LinkPredictor(Protocol):
+    """Raw inputs (N, C, ...) and context (N, Cx) to means (N, T) and scales of the error (N, T) or (1, T), in the
+    standardised link space. Where scales are not asked for they are 1, and cost nothing."""
+
+    def __call__(
+        self, inputs: np.ndarray, context: np.ndarray, scales: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Baseline:
     transform: TargetTransform
 
     def __call__(self, inputs: np.ndarray, context: np.ndarray) -> np.ndarray:
-        return self.transform.inverse(self.links(inputs, context)[0])
+        return self.transform.inverse(self.links(inputs, context, scales=False)[0])
 
 
 def fit_baselines(
@@ -71,7 +76,7 @@ def fit_baselines(
 
 def _unscaled(predict: Callable[[np.ndarray, np.ndarray], np.ndarray], targets: int) -> LinkPredictor:
     """A predictor of means with the same scale everywhere."""
-    return lambda inputs, context: (predict(inputs, context), np.ones((1, targets)))
+    return lambda inputs, context, scales=True: (predict(inputs, context), np.ones((1, targets)))
 
 
 def _fit_spline(definition: SurrogateDefinition, cases: Cases, values: np.ndarray) -> LinkPredictor:
@@ -82,7 +87,12 @@ def _fit_spline(definition: SurrogateDefinition, cases: Cases, values: np.ndarra
         RidgeCV(alphas=np.logspace(-4, 2, 13)),
     )
     model.fit(definition.scalar_feature(cases.inputs)[:, None], values)
-    return _unscaled(lambda inputs, _: model.predict(definition.scalar_feature(inputs)[:, None]), values.shape[1])
+
+    def predict(inputs: np.ndarray, _: np.ndarray) -> np.ndarray:
+        # One target alone comes back without its axis.
+        return model.predict(definition.scalar_feature(inputs)[:, None]).reshape(len(inputs), -1)
+
+    return _unscaled(predict, values.shape[1])
 
 
 def _fit_boosting(definition: SurrogateDefinition, cases: Cases, values: np.ndarray, seed: int) -> LinkPredictor:
@@ -141,8 +151,10 @@ def _fit_gaussian_process(
         fixed = GaussianProcessRegressor(search.kernel_, optimizer=None, normalize_y=True)
         models.append(fixed.fit(x[kept], values[kept, t]))
 
-    def predict(inputs: np.ndarray, context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(inputs: np.ndarray, context: np.ndarray, scales: bool = True) -> tuple[np.ndarray, np.ndarray]:
         projected = project.transform(flat(inputs, context)) / size
+        if not scales:
+            return np.stack([model.predict(projected) for model in models], axis=1), np.ones((1, len(models)))
         means, deviations = zip(*(model.predict(projected, return_std=True) for model in models), strict=True)
         return np.stack(means, axis=1), np.stack(deviations, axis=1)
 

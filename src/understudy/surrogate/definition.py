@@ -25,7 +25,9 @@ class SurrogateDefinition:
     study_number : the study's number in spawn keys of random streams.
     build_network : ``(channels, sample_shape, contexts, targets, settings) -> torch.nn.Module``. Channels, shape and
         contexts are those of the *transformed* inputs; the module's ``forward(inputs (B, channels, ...), context (B,
-        contexts))`` gives (B, targets) standardised link values. No layer may couple the cases of a batch.
+        contexts))`` gives (B, targets) standardised link values. No layer may couple the cases of a batch. A module may
+        divide its ``forward`` into ``prepare(inputs)``, which depends on the settings and on no weight, and
+        ``respond(prepared, context)``: the members of an ensemble then share the first part.
     fit_inputs : ``(inputs, context) -> state``, fitted on training cases alone, the arrays by name.
     apply_inputs : ``(state, inputs, context) -> (inputs, context)`` float32, case by case.
     links : target name -> `Link`; targets without one stay as they are.

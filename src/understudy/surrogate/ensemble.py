@@ -100,7 +100,12 @@ def predict_links(
         for start in range(0, len(inputs), size):
             part = slice(start, start + size)
             batch, batch_context = x[part].to(device), c[part].to(device)
-            for number, module in enumerate(networks):
-                result[number, part] = module(batch, batch_context).cpu()
+            if hasattr(networks[0], "prepare"):
+                prepared = networks[0].prepare(batch)
+                found = (module.respond(prepared, batch_context) for module in networks)
+            else:
+                found = (module(batch, batch_context) for module in networks)
+            for number, values in enumerate(found):
+                result[number, part] = values.cpu()
     values = ensemble.target_transform.bounded(result.numpy().astype(np.float64))
     return values.mean(axis=0), values.std(axis=0), inputs, context

@@ -26,7 +26,7 @@ class Novelty:
 
 
 def _flat(inputs: np.ndarray, context: np.ndarray) -> np.ndarray:
-    return np.concatenate([inputs.reshape(len(inputs), -1), context], axis=1).astype(np.float32)
+    return np.concatenate([inputs.reshape(len(inputs), -1), context], axis=1, dtype=np.float32)
 
 
 def fit_novelty(inputs: np.ndarray, context: np.ndarray) -> Novelty:
@@ -59,9 +59,9 @@ def novelty_score(novelty: Novelty, inputs: np.ndarray, context: np.ndarray) -> 
         part = slice(start, start + _BLOCK)
         centred = _flat(inputs[part], context[part]) - novelty.centre
         projected = centred @ novelty.components.T
-        own = np.sum(projected**2, axis=1)
+        own = np.einsum("nk,nk->n", projected, projected)
         augmented = np.concatenate([projected, np.ones((len(projected), 1), np.float32)], axis=1)
         nearest = (augmented @ references).min(axis=1) + own
-        left = np.sum(centred**2, axis=1) - own
+        left = np.einsum("nd,nd->n", centred, centred) - own
         score[part] = np.sqrt(np.maximum(nearest, 0) + np.maximum(left, 0))
     return score / np.sqrt(len(novelty.centre))
