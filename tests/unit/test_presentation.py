@@ -13,6 +13,7 @@ from axon_results import MEANS, OUTPUTS, TARGETS
 from understudy.axon import goals
 from understudy.axon.presentation import lead_times, presentation
 from understudy.axon.study_sections import BASELINE_NAMES, study_sections
+from understudy.report.goals import GOAL, LEAST, MISSED, OPEN, REPORTED, Goal, goals_in_short
 from understudy.report.sections import read_sections
 
 FIGURES = (
@@ -77,34 +78,34 @@ def results(**changes: Any) -> dict[str, Any]:
     return {**whole, **changes}
 
 
-def found(**changes: Any) -> dict[str, goals.Goal]:
+def found(**changes: Any) -> dict[str, Goal]:
     """Goals by their short names."""
     return {goal.short: goal for goal in goals.study_goals(results(**changes), BASELINE_NAMES)}
 
 
-def reached(goal: goals.Goal) -> list[str]:
+def reached(goal: Goal) -> list[str]:
     return [entry.reached for entry in goal.measured]
 
 
 def test_a_measure_is_asked_up_to_the_noise_floor_only() -> None:
     goal = found()["R² on the worst case"]
     # The floor of the first output, 0.941, is below 0.95: it is what is asked, and 0.945 is as good as the goal.
-    assert reached(goal) == [goals.GOAL, *[goals.MISSED] * 3]
+    assert reached(goal) == [GOAL, *[MISSED] * 3]
     assert goal.measured[0].least == goal.measured[0].goal == 0.941 and goal.measured[0].note == "floor 0.941"
     assert goal.measured[1].least == 0.95 and goal.measured[1].goal == 0.99
     # NRMSE 3.5 %: below the first output's floor of 5.2 %, within 4 % of the others, above 2 %.
-    assert reached(found()["NRMSE on the worst case"]) == [goals.GOAL, *[goals.LEAST] * 3]
-    assert reached(found(floor=None)["R² on the worst case"]) == [goals.MISSED] * 4
+    assert reached(found()["NRMSE on the worst case"]) == [GOAL, *[LEAST] * 3]
+    assert reached(found(floor=None)["R² on the worst case"]) == [MISSED] * 4
 
 
 def test_layout_mean_against_the_best_baseline() -> None:
     goal = found()["1 − R² of the layout mean over the best baseline's"]
     assert [entry.value for entry in goal.measured] == pytest.approx([0.4] * 4)
-    assert reached(goal) == [goals.LEAST] * 4 and goal.measured[0].note == "gradient boosting 0.950"
+    assert reached(goal) == [LEAST] * 4 and goal.measured[0].note == "gradient boosting 0.950"
     worse = metrics()
     worse["targets"] = {**worse["targets"], "tau_failed_mean": {"r2": 0.94, "interval_width": 0.02}}
     entry = found(metrics=worse)["1 − R² of the layout mean over the best baseline's"].measured[2]
-    assert entry.reached == goals.MISSED and entry.note.startswith("no gain")
+    assert entry.reached == MISSED and entry.note.startswith("no gain")
 
 
 def test_smallest_number_that_wins_and_keeps_winning() -> None:
@@ -115,22 +116,22 @@ def test_smallest_number_that_wins_and_keeps_winning() -> None:
     assert goals.smallest_winning_size(curve, {}, "a") is None
     # Boosting is ahead by 0.01 up to 200.
     goal = found()["N from which on it beats every baseline, layout mean"]
-    assert [entry.value for entry in goal.measured] == [400] * 4 and goal.reached == goals.REPORTED
+    assert [entry.value for entry in goal.measured] == [400] * 4 and goal.reached == REPORTED
 
 
 def test_times() -> None:
-    assert reached(found()["time of the surrogate"]) == [goals.GOAL, goals.GOAL]
+    assert reached(found()["time of the surrogate"]) == [GOAL, GOAL]
     slow = axon_results.deployment() | {"seconds": 3.4, "seconds_two_threads": None}
     goal = found(deployment=slow)["time of the surrogate"]
-    assert reached(goal) == [goals.MISSED, goals.OPEN] and goal.reached == goals.MISSED
+    assert reached(goal) == [MISSED, OPEN] and goal.reached == MISSED
     direct = found()["time of direct simulation"].measured[0]
-    assert direct.reached == goals.LEAST and direct.note == "on 2 cores, 1.22 core hours, measured"
+    assert direct.reached == LEAST and direct.note == "on 2 cores, 1.22 core hours, measured"
     shared = axon_results.cost() | {"wall_s": 4391.0}
     note = found(cost=shared)["time of direct simulation"].measured[0].note
     assert note.endswith("measured; the cores gave it 50 % of their time")
     many = axon_results.cost() | {"ranks": 64, "wall_s": 70.0}
     # 64 cores reach 70 s; two would take 4391 s / 2.
-    assert found(cost=many)["time of direct simulation"].reached == goals.LEAST
+    assert found(cost=many)["time of direct simulation"].reached == LEAST
     resumed = axon_results.cost() | {"computed": 100, "wall_s": 3.0, "cpu_s": 5.0}
     direct = found(cost=resumed)["time of direct simulation"].measured[0]
     assert direct.value == pytest.approx(92439 * 0.0475 / 2) and "resumed" in direct.note
@@ -142,7 +143,7 @@ def test_times() -> None:
 
 
 def test_what_is_not_reached_is_named() -> None:
-    lines = goals.goals_in_short(goals.study_goals(results(), BASELINE_NAMES))
+    lines = goals_in_short(goals.study_goals(results(), BASELINE_NAMES), goals.BRIEF)
     assert lines[0].startswith("Of 47 values that were asked for")
     (missed,) = [line for line in lines if line.startswith("Not reached")]
     assert "R² on the worst case (axolemma 0.945, tau 0.945, side-arms 0.945)" in missed
@@ -150,7 +151,7 @@ def test_what_is_not_reached_is_named() -> None:
     assert "layout mean (400 on every output)" in short
     (unmeasured,) = [
         line
-        for line in goals.goals_in_short(goals.study_goals(results(cost=None), BASELINE_NAMES))
+        for line in goals_in_short(goals.study_goals(results(cost=None), BASELINE_NAMES), goals.BRIEF)
         if line.startswith("Not measured, or")
     ]
     assert "time of direct simulation" in unmeasured

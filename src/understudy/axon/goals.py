@@ -8,15 +8,11 @@ does not keep.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from understudy.axon.figures import LABELS
+from understudy.report.goals import GOAL, MISSED, OPEN, REPORTED, Goal, Measured, judge
 from understudy.report.numbers import MISSING, cores, count, duration, is_number, percent, score
-
-GOAL, LEAST, MISSED, REPORTED, OPEN = "goal", "at least", "missed", "reported", "open"
-_MARKS = {GOAL: "better", LEAST: "equal", MISSED: "worse", REPORTED: "note", OPEN: "open"}
-_ORDER = (MISSED, OPEN, LEAST, REPORTED, GOAL)
 
 WORST_R2 = (0.95, 0.99)
 WORST_NRMSE = (0.04, 0.02)
@@ -29,60 +25,6 @@ DIRECT_S = (90 * 60.0, 20 * 60.0)
 PUBLISHED_VOXELS = 92_439
 # Ranks that had less of their cores than this shared them with other work, and their elapsed time says so.
 _BUSY = 0.9
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One measured value against what was asked.
-
-    Attributes
-    ----------
-    output : the target, or empty where the goal is not about one.
-    value : as measured; None where it was not.
-    text, note : the value and what bears on it, for people.
-    reached : one of `GOAL`, `LEAST`, `MISSED`, `REPORTED` and `OPEN`.
-    least, goal : what was asked of this output, where a number.
-    """
-
-    output: str
-    value: float | None
-    text: str
-    reached: str
-    note: str = ""
-    least: float | None = None
-    goal: float | None = None
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One line of the table: what was asked, in words, and what was measured; ``short`` names it in a sentence."""
-
-    quantity: str
-    short: str
-    part: str
-    published: str
-    least: str
-    goal: str
-    measured: tuple[Measured, ...]
-
-    @property
-    def reached(self) -> str:
-        """What all its values reached: that of the worst of them."""
-        return min((entry.reached for entry in self.measured), key=_ORDER.index)
-
-
-def _judge(value: Any, least: float | None, goal: float | None, above: bool) -> str:
-    """What a value reached; ``above``: larger is better. Where one of the two was not asked, the other counts alone."""
-    if not is_number(value):
-        return OPEN
-    sign = 1.0 if above else -1.0
-    if goal is not None and sign * (value - goal) >= 0:
-        return GOAL
-    if least is None:
-        return REPORTED
-    if sign * (value - least) < 0:
-        return MISSED
-    return GOAL if goal is None else LEAST
 
 
 def _entry(group: Mapping[str, Any] | None, target: str) -> Mapping[str, Any]:
@@ -105,7 +47,7 @@ def _worst_case(
                 target,
                 value,
                 show(value),
-                _judge(value, least, goal, above),
+                judge(value, least, goal, above),
                 f"floor {show(floor)}" if is_number(floor) else "floor not measured",
                 least,
                 goal,
@@ -141,7 +83,7 @@ def _layout_mean(results: Mapping[str, Any], names: Mapping[str, str]) -> Goal:
         own = _entry(metrics["targets"], target).get("r2")
         name, best = best_baseline(metrics["baselines"], target)
         ratio = (1 - own) / (1 - best) if is_number(own) and is_number(best) and best < 1 else None
-        reached = _judge(ratio, *UNEXPLAINED_RATIO, above=False)
+        reached = judge(ratio, *UNEXPLAINED_RATIO, above=False)
         text = MISSING if ratio is None else f"{ratio:.2f}"
         note = f"{names.get(name, name)} {score(best)}" if name else ""
         if ratio is not None and ratio >= 1:
@@ -220,7 +162,7 @@ def _everywhere(results: Mapping[str, Any]) -> Goal:
         value = _entry(errors.get("targets"), target).get("r2")
         elements = _entry((errors.get("by_element") or {}).get("targets"), target).get("r2")
         note = f"by element {score(elements)}" if is_number(elements) else ""
-        reached = _judge(value, None, EVERYWHERE_R2, above=True)
+        reached = judge(value, None, EVERYWHERE_R2, above=True)
         measured.append(Measured(target, value, score(value), reached, note, None, EVERYWHERE_R2))
     voxels = f"{count(errors['n'])} voxels" if is_number(errors.get("n")) else "every voxel"
     return Goal(
@@ -270,7 +212,7 @@ def _width(results: Mapping[str, Any], title: str, ending: str) -> Goal:
                 target,
                 ratio,
                 MISSING if ratio is None else f"{ratio:.2f}",
-                _judge(ratio, None, INTERVAL_WIDTH_RATIO, above=False),
+                judge(ratio, None, INTERVAL_WIDTH_RATIO, above=False),
                 f"its coverage {percent(covers)}" if is_number(covers) else "",
                 None,
                 INTERVAL_WIDTH_RATIO,
@@ -305,7 +247,7 @@ def _surrogate_time(results: Mapping[str, Any]) -> Goal:
         ("seconds_two_threads", "two cores", None, SURROGATE_S[1]),
     ):
         seconds = deployment.get(key)
-        reached = _judge(seconds, least, goal, above=False)
+        reached = judge(seconds, least, goal, above=False)
         measured.append(Measured(words, seconds, _seconds(seconds), reached, f"{words}{where}", least, goal))
     return Goal(
         f"Surrogate, {count(voxels)} voxels in memory" if is_number(voxels) else "Surrogate, voxels in memory",
@@ -345,7 +287,7 @@ def _direct_time(results: Mapping[str, Any]) -> Goal:
             note += f"; the cores gave it {percent(processor / (ranks * wall), 0)} of their time"
     # The goal is for two cores: what more cores would do does not count.
     judged = None if wall is None else max(wall, processor / 2)
-    measured = Measured("", wall, duration(wall), _judge(judged, least, goal, above=False), note, least, goal)
+    measured = Measured("", wall, duration(wall), judge(judged, least, goal, above=False), note, least, goal)
     return Goal(
         "Direct simulation, reference layout, two cores",
         "time of direct simulation",
@@ -385,98 +327,14 @@ def study_goals(results: Mapping[str, Any], names: Mapping[str, str]) -> list[Go
     ]
 
 
-def goals_table(goals: Sequence[Goal], labels: Sequence[str]) -> dict[str, Any]:
-    """The goals as a table of the page: one column of measured values per output."""
-    columns = [
-        "",
-        "Published",
-        "At least",
-        "Goal",
-        *({"title": label, "numeric": False} for label in labels),
-        "Reached",
-    ]
-    rows: list[Any] = []
-    part = ""
-    for goal in goals:
-        if goal.part != part:
-            part = goal.part
-            rows.append({"part": part})
-        span = len(labels) // len(goal.measured)
-        cells = [
-            {"text": entry.text, "note": entry.note, "mark": _MARKS[entry.reached], "span": span}
-            for entry in goal.measured
-        ]
-        verdict = {"text": _verdict(goal), "mark": _MARKS[goal.reached]}
-        rows.append([goal.quantity, goal.published, goal.least, goal.goal, *cells, verdict])
-    return {"columns": columns, "rows": rows}
-
-
-def _verdict(goal: Goal) -> str:
-    total = len(goal.measured)
-    if len({entry.reached for entry in goal.measured}) == 1:
-        return goal.reached
-    return f"goal {sum(entry.reached == GOAL for entry in goal.measured)} of {total}"
-
-
-_BRIEF = {
-    "microtubule_strain": "microtubules",
-    "axolemma_strain": "axolemma",
-    "tau_failed": "tau",
-    "neurofilament_failed": "side-arms",
+# Short names of the outputs, whatever is made of their layouts.
+BRIEF = {
+    f"{output}{ending}": name
+    for output, name in (
+        ("microtubule_strain", "microtubules"),
+        ("axolemma_strain", "axolemma"),
+        ("tau_failed", "tau"),
+        ("neurofilament_failed", "side-arms"),
+    )
+    for ending in ("", "_mean", "_spread")
 }
-
-
-def _named(goal: Goal, reached: str) -> str | None:
-    """The goal and those of its values that reached just this, in words; None where none did."""
-    found = [entry for entry in goal.measured if entry.reached == reached]
-    if not found:
-        return None
-    if not found[0].output:
-        return f"{goal.short} ({found[0].text})"
-    if len(found) == len(goal.measured) and len({entry.text for entry in found}) == 1:
-        return f"{goal.short} ({found[0].text} on every output)"
-    outputs = (entry.output.removesuffix("_mean").removesuffix("_spread") for entry in found)
-    shown = (f"{_BRIEF.get(output, output)} {entry.text}" for output, entry in zip(outputs, found, strict=True))
-    return f"{goal.short} ({', '.join(shown)})"
-
-
-def goals_in_short(goals: Sequence[Goal]) -> list[str]:
-    """What was reached and, by name, what was not."""
-    values = [entry for goal in goals for entry in goal.measured]
-    reached = sum(entry.reached == GOAL for entry in values)
-    lines = [f"Of {len(values)} values that were asked for before the study was run, {reached} reach the goal."]
-    for kind, words in (
-        (MISSED, "Not reached, although asked at least"),
-        (LEAST, "Reached as asked at least, but not the goal"),
-        (REPORTED, "Asked only to be reported, and short of the goal"),
-        (OPEN, "Not measured, or not to be judged, in this run"),
-    ):
-        named = [text for goal in goals if (text := _named(goal, kind))]
-        if named:
-            lines.append(f"{words}: {'; '.join(named)}.")
-    return lines
-
-
-def goals_for_programs(goals: Sequence[Goal]) -> list[dict[str, Any]]:
-    """The goals as plain data: numbers as measured, fractions and seconds."""
-    return [
-        {
-            "quantity": goal.quantity,
-            "part": goal.part,
-            "published": goal.published,
-            "at_least": goal.least,
-            "goal": goal.goal,
-            "reached": goal.reached,
-            "measured": [
-                {
-                    "output": entry.output or None,
-                    "value": entry.value if is_number(entry.value) else None,
-                    "at_least": entry.least,
-                    "goal": entry.goal,
-                    "reached": entry.reached,
-                }
-                for entry in goal.measured
-            ],
-        }
-        for goal in goals
-    ]

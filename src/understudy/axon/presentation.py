@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from understudy.axon.figures import target_groups, target_labels
-from understudy.axon.goals import direct_time, goals_for_programs, goals_in_short, study_goals
+from understudy.axon.goals import BRIEF, direct_time, study_goals
 from understudy.axon.study_sections import BASELINE_NAMES, study_sections
+from understudy.report.goals import goals_for_programs, goals_in_short
 from understudy.report.numbers import cores, count, duration, is_number
 
 # Found in the abstract of Zhang et al. 2025: an independent worst-case set of 75 profiles of one held-out impact, one
@@ -156,7 +157,7 @@ def presentation(
         "published_point": PUBLISHED_POINT,
         "lead": _lead(facts, results, drawn),
         "goals": goals_for_programs(goals),
-        "in_short": goals_in_short(goals),
+        "in_short": goals_in_short(goals, BRIEF),
         "sections": study_sections(goals, facts, results, drawn),
         "cost_groups": COST_GROUPS,
         "figures": [

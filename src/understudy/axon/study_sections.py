@@ -5,14 +5,25 @@ Pure functions of plain data. What a run did not measure is said where it would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from understudy.axon.comparison_figures import WAYS
 from understudy.axon.comparisons import LAYOUT_MEANS
 from understudy.axon.figures import LABELS, NAMES
-from understudy.axon.goals import PUBLISHED_VOXELS, Goal, best_baseline, goals_table
+from understudy.axon.goals import PUBLISHED_VOXELS, best_baseline
+from understudy.report.goals import Goal, goals_table
 from understudy.report.numbers import MISSING, count, is_number, percent, quantity, score
+from understudy.report.wording import (
+    Figures,
+    absent,
+    inside,
+    listed,
+    numeric_columns,
+    section,
+    signed_percent,
+    value_range,
+)
 
 Results = Mapping[str, Any]
 
@@ -28,72 +39,6 @@ _SETS = {
     "worst_case": "Worst case of the first held-out impact",
     "white_matter": "Every voxel of the first held-out impact",
 }
-
-
-def _numeric(*titles: str) -> list[dict[str, Any]]:
-    return [{"title": title, "numeric": True} for title in titles]
-
-
-def _range(values: Sequence[Any], show: Callable[[Any], str]) -> str:
-    """The smallest and the largest of the known values."""
-    known = [value for value in values if is_number(value)]
-    if not known:
-        return MISSING
-    low, high = show(min(known)), show(max(known))
-    return low if low == high else f"{low} to {high}"
-
-
-def _and(words: Sequence[str]) -> str:
-    """Words as a list in a sentence."""
-    if not words:
-        return "nothing"
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _get(content: Any, *keys: str) -> Any:
-    """A value inside nested mappings; None where the way ends."""
-    for key in keys:
-        if not isinstance(content, Mapping):
-            return None
-        content = content.get(key)
-    return content
-
-
-def _signed(value: Any, digits: int = 1) -> str:
-    """A relative change in per cent, with its sign."""
-    if not is_number(value):
-        return MISSING
-    text = percent(value, digits)
-    return f"+{text}" if value > 0 and not text.startswith("0.0 ") else text
-
-
-def _section(
-    name: str,
-    slot: str,
-    title: str,
-    text: Sequence[str],
-    table: Mapping[str, Any] | None = None,
-    figures: Sequence[Mapping[str, Any] | None] = (),
-) -> dict[str, Any]:
-    shown = [dict(figure) for figure in figures if figure is not None]
-    return {"id": name, "slot": slot, "title": title, "text": list(text), "table": table, "figures": shown}
-
-
-def _absent(file: str) -> str:
-    return f"Not measured in this run: it has no {file}."
-
-
-class Figures:
-    """The figures that were drawn; one that was not is left out of the page."""
-
-    def __init__(self, drawn: Sequence[str]):
-        self._drawn = frozenset(drawn)
-
-    def __call__(self, name: str, title: str, caption: str) -> dict[str, Any] | None:
-        """The entry of a figure, or None where it was not drawn."""
-        if name not in self._drawn:
-            return None
-        return {"file": f"{name}.png", "title": title, "caption": caption}
 
 
 def headline(goals: Sequence[Goal], facts: Mapping[str, Any], results: Results) -> dict[str, Any]:
@@ -119,7 +64,7 @@ def headline(goals: Sequence[Goal], facts: Mapping[str, Any], results: Results) 
         "from profiles in memory to predictions in memory, all twelve outputs, and of one gap layout for direct "
         "simulation."
     )
-    return _section("goals", "headline", "The headline comparison", text, table)
+    return section("goals", "headline", "The headline comparison", text, table)
 
 
 def history(results: Results, figures: Figures) -> dict[str, Any]:
@@ -128,7 +73,7 @@ def history(results: Results, figures: Figures) -> dict[str, Any]:
     baselines = metrics["baselines"]
 
     def r2(group: Mapping[str, Any] | None, target: str) -> Any:
-        return _get(group, target, "r2")
+        return inside(group, target, "r2")
 
     def share(target: str, rival: Any) -> float | None:
         """Of the variance that a rival leaves, what the network explains."""
@@ -163,15 +108,15 @@ def history(results: Results, figures: Figures) -> dict[str, Any]:
         "scalars of the history (peaks, rates, impulse, durations, end value), and a Gaussian process on the history "
         "were fitted to the same profiles as the network and judged on the same profiles of held-out impacts.",
         "Of the variance of the layout means that peak strain leaves unexplained, the network explains "
-        f"{_range(gains, lambda v: percent(v, 0))}; of what the best of the three leaves, "
-        f"{_range(over_best, lambda v: percent(v, 0))}."
+        f"{value_range(gains, lambda v: percent(v, 0))}; of what the best of the three leaves, "
+        f"{value_range(over_best, lambda v: percent(v, 0))}."
         + (f" On {', '.join(lost).lower()} it explains no more than the best baseline: no gain." if lost else ""),
     ]
     table = {
         "columns": [
             "Output",
-            *_numeric("Spline of peak strain, R²", "Boosted trees, R²", "Gaussian process, R²", "Network, R²"),
-            *_numeric("Explained of what peak strain leaves", "Explained of what the best baseline leaves"),
+            *numeric_columns("Spline of peak strain, R²", "Boosted trees, R²", "Gaussian process, R²", "Network, R²"),
+            *numeric_columns("Explained of what peak strain leaves", "Explained of what the best baseline leaves"),
         ],
         "rows": rows,
         "caption": "Random profiles of held-out impacts. Explained: 1 − (1 − R² of the network)/(1 − R² of the other); "
@@ -182,7 +127,7 @@ def history(results: Results, figures: Figures) -> dict[str, Any]:
         "What is left unexplained",
         "1 − R² on random profiles of held-out impacts; further left is better. The bar is the noise floor.",
     )
-    return _section("history", "worth", "What history adds over peak strain", text, table, [picture])
+    return section("history", "worth", "What history adds over peak strain", text, table, [picture])
 
 
 def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
@@ -190,17 +135,17 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
     title = "Error known everywhere"
     errors = results.get("errors")
     if not errors:
-        return _section("everywhere", "worth", title, [_absent("white_matter_errors.json")])
-    r2 = [_get(errors, "targets", output, "r2") for output in LABELS]
-    inside = [_get(errors, "targets", output, "coverage90") for output in LABELS]
+        return section("everywhere", "worth", title, [absent("white_matter_errors.json")])
+    r2 = [inside(errors, "targets", output, "r2") for output in LABELS]
+    held = [inside(errors, "targets", output, "coverage90") for output in LABELS]
     text = [
         f"The whole white matter of one held-out impact ({errors['impact']}) was simulated directly: "
         f"{count(errors['n'])} voxels, reference layout, so that the surrogate's error is known at each of them and "
-        f"not estimated from a sample. R² over all voxels is {_range(r2, score)}.",
+        f"not estimated from a sample. R² over all voxels is {value_range(r2, score)}.",
         f"Voxels inside one element share its deformation: there are {count(errors['elements'])} independent elements, "
         "and the table also gives errors of means over elements. A voxel that no streamline passes takes its direction "
         "from its neighbours and is shown apart.",
-        f"The nominal 90 % intervals hold {_range(inside, percent)} of the voxels. They were calibrated for random "
+        f"The nominal 90 % intervals hold {value_range(held, percent)} of the voxels. They were calibrated for random "
         "voxels of many impacts, not for one, so this is reported and not judged.",
     ]
     failed = errors.get("failed")
@@ -209,9 +154,9 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
     flagged = errors.get("flagged") or {}
     sets = [
         ("Every voxel", errors["n"], errors.get("targets")),
-        ("Voxels with streamlines", _get(errors, "covered", "n"), _get(errors, "covered", "targets")),
-        ("Filled voxels, no streamlines", _get(errors, "filled", "n"), _get(errors, "filled", "targets")),
-        ("Means over elements", _get(errors, "by_element", "n"), _get(errors, "by_element", "targets")),
+        ("Voxels with streamlines", inside(errors, "covered", "n"), inside(errors, "covered", "targets")),
+        ("Filled voxels, no streamlines", inside(errors, "filled", "n"), inside(errors, "filled", "targets")),
+        ("Means over elements", inside(errors, "by_element", "n"), inside(errors, "by_element", "targets")),
     ]
     if is_number(flagged.get("share")):
         sets.append(
@@ -223,8 +168,8 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
             count(n),
             *(
                 {
-                    "text": score(_get(targets, output, "r2")),
-                    "note": f"NRMSE {percent(_get(targets, output, 'nrmse'))}" if targets else "none",
+                    "text": score(inside(targets, output, "r2")),
+                    "note": f"NRMSE {percent(inside(targets, output, 'nrmse'))}" if targets else "none",
                 }
                 for output in LABELS
             ),
@@ -232,7 +177,7 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
         for label, n, targets in sets
     ]
     table = {
-        "columns": ["Set", *_numeric("Number", *(f"{name}, R²" for name in NAMES.values()))],
+        "columns": ["Set", *numeric_columns("Number", *(f"{name}, R²" for name in NAMES.values()))],
         "rows": rows,
         "caption": f"Surrogate against direct simulation, {errors['impact']}, reference layout.",
     }
@@ -256,7 +201,7 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
     ]
     if not errors.get("by_tract"):
         text.append("No tracts are known in this run: its fibre field does not come from named streamlines.")
-    return _section("everywhere", "worth", title, text, table, pictures)
+    return section("everywhere", "worth", title, text, table, pictures)
 
 
 def layouts(facts: Mapping[str, Any], results: Results, figures: Figures) -> dict[str, Any]:
@@ -267,8 +212,8 @@ def layouts(facts: Mapping[str, Any], results: Results, figures: Figures) -> dic
         cells = [name, percent(facts["spread_share"].get(output), 0)]
         for ending in ("", "_mean", "_spread"):
             target = f"{output}{ending}"
-            floor = _get(metrics, "noise_floor", target, "r2")
-            own = score(_get(metrics, "targets", target, "r2"))
+            floor = inside(metrics, "noise_floor", target, "r2")
+            own = score(inside(metrics, "targets", target, "r2"))
             cells.append({"text": own, "note": f"floor {score(floor)}"})
         rows.append(cells)
     text = [
@@ -276,14 +221,15 @@ def layouts(facts: Mapping[str, Any], results: Results, figures: Figures) -> dic
         "random gap layouts that are the same for all profiles; their mean is what an application should use, their "
         "spread (standard deviation) is an uncertainty that no amount of training data removes. The published design "
         "has one layout.",
-        f"The median spread is {_range(list(facts['spread_share'].values()), lambda v: percent(v, 0))} of the mean. "
+        f"The median spread is {value_range(list(facts['spread_share'].values()), lambda v: percent(v, 0))} of the "
+        "mean. "
         "The surrogate predicts mean and spread, each with its own 90 % interval; the interval speaks of the "
         "surrogate's error, the spread of the layouts.",
     ]
     table = {
         "columns": [
             "Output",
-            *_numeric("Median spread over mean", "R², reference layout", "R², layout mean", "R², layout spread"),
+            *numeric_columns("Median spread over mean", "R², reference layout", "R², layout mean", "R², layout spread"),
         ],
         "rows": rows,
         "caption": "Spread over mean: training and held-out profiles whose mean exceeds a hundredth of the largest. "
@@ -295,13 +241,13 @@ def layouts(facts: Mapping[str, Any], results: Results, figures: Figures) -> dic
         f"Each point is one strain history run in {facts['layouts']} layouts that differ only in where the "
         "microtubules have their gaps.",
     )
-    return _section("layouts", "intervals", "Uncertainty from gap layouts", text, table, [picture])
+    return section("layouts", "intervals", "Uncertainty from gap layouts", text, table, [picture])
 
 
 def _slope(results: Results, criterion: str, output: str) -> dict[str, str]:
     """Sign and value of d(output)/d(rate) at fixed peak strain under a criterion."""
     rate = results.get("rate") or {}
-    values = _get(rate, "outputs", criterion)
+    values = inside(rate, "outputs", criterion)
     if not values:
         return {"text": MISSING}
     column, rates = list(LABELS).index(output), rate["rate_per_s"]
@@ -339,7 +285,7 @@ def criteria(facts: Mapping[str, Any], results: Results, figures: Figures) -> di
                 for output in LABELS
                 if _slope(results, name, output).get("note", "").startswith("r")
             ]
-            signs.append(f"{CRITERION_NAMES[name]}: {_and(rising)}")
+            signs.append(f"{CRITERION_NAMES[name]}: {listed(rising)}")
         low, high = rate["rate_per_s"][0], rate["rate_per_s"][-1]
         text.append(
             f"From {low:g} to {high:g} /s at a fixed peak strain of {percent(rate['peak_strain'], 0)}, what rises with "
@@ -356,7 +302,7 @@ def criteria(facts: Mapping[str, Any], results: Results, figures: Figures) -> di
     ]
     title = "The two tau criteria"
     if not found:
-        return _section("criteria", "physics", title, [*text, _absent("criteria.json")], None, pictures)
+        return section("criteria", "physics", title, [*text, absent("criteria.json")], None, pictures)
     compared = {name: found["criteria"][name] for name in headline_first(found) if found["criteria"][name]}
     text.append(
         f"Networks and baselines were fitted to the same {count(found['n_train'])} profiles under each criterion and "
@@ -373,7 +319,7 @@ def criteria(facts: Mapping[str, Any], results: Results, figures: Figures) -> di
         words = CRITERION_NAMES.get(name, name)
         words = f"{words[:1].upper()}{words[1:]}"
         headline = " (headline)" if name == found.get("headline") else ""
-        columns += _numeric(f"{words}{headline}: R²", "R², worst case", "best baseline R²", "d/d(rate), s")
+        columns += numeric_columns(f"{words}{headline}: R²", "R², worst case", "best baseline R²", "d/d(rate), s")
     rows: list[Any] = []
     for part, ending in (("Reference gap layout", ""), ("Mean over gap layouts", "_mean")):
         rows.append({"part": part})
@@ -383,8 +329,8 @@ def criteria(facts: Mapping[str, Any], results: Results, figures: Figures) -> di
             for name, entry in compared.items():
                 best = best_baseline(entry.get("baselines") or {}, target)
                 cells += [
-                    score(_get(entry, "targets", target, "r2")),
-                    score(_get(entry, "worst_case", target, "r2")),
+                    score(inside(entry, "targets", target, "r2")),
+                    score(inside(entry, "worst_case", target, "r2")),
                     score(best[1]),
                     # The dependence on rate was measured as a mean over layouts.
                     _slope(results, name, output) if ending else MISSING,
@@ -404,7 +350,7 @@ def criteria(facts: Mapping[str, Any], results: Results, figures: Figures) -> di
             "open: worst case, bar: best baseline on the random ones.",
         )
     )
-    return _section("criteria", "physics", title, text, table, pictures)
+    return section("criteria", "physics", title, text, table, pictures)
 
 
 def sampling(results: Results, figures: Figures) -> dict[str, Any]:
@@ -412,7 +358,7 @@ def sampling(results: Results, figures: Figures) -> dict[str, Any]:
     title = "Sampling efficiency"
     found = results.get("sampling")
     if not found:
-        return _section("sampling", "data", title, [_absent("sampling_comparison.json")])
+        return section("sampling", "data", title, [absent("sampling_comparison.json")])
     sizes, needed = found["sizes"], found.get("profiles_for_same_error") or {}
     ways = [way for way in found["ways"] if way != "random"]
 
@@ -427,7 +373,7 @@ def sampling(results: Results, figures: Figures) -> dict[str, Any]:
             continue
         rows.append({"part": words})
         for way in ways:
-            rows.append([WAYS.get(way, (way,))[0], *(shown(_get(needed, name, output, way)) for output in LABELS)])
+            rows.append([WAYS.get(way, (way,))[0], *(shown(inside(needed, name, output, way)) for output in LABELS)])
     text = [
         "Training profiles were chosen in several ways from the same impacts, simulated in the reference layout, and "
         f"the same network was fitted to {', '.join(count(size) for size in sizes)} of each.",
@@ -438,7 +384,7 @@ def sampling(results: Results, figures: Figures) -> dict[str, Any]:
     if missing:
         text.append(f"Not measured in this run: {'; '.join(missing).lower()}.")
     table = {
-        "columns": ["Way of choosing", *_numeric(*NAMES.values())],
+        "columns": ["Way of choosing", *numeric_columns(*NAMES.values())],
         "rows": rows,
         "caption": f"Profiles for the NRMSE of {count(sizes[-1])} random ones, interpolated on logarithmic axes.",
     }
@@ -447,7 +393,7 @@ def sampling(results: Results, figures: Figures) -> dict[str, Any]:
         "Error against the number of training profiles",
         "NRMSE by way of choosing the profiles, at equal numbers, on three sets; both axes logarithmic.",
     )
-    return _section("sampling", "data", title, text, table if rows else None, [picture])
+    return section("sampling", "data", title, text, table if rows else None, [picture])
 
 
 def sexes(results: Results, figures: Figures) -> dict[str, Any]:
@@ -455,10 +401,10 @@ def sexes(results: Results, figures: Figures) -> dict[str, Any]:
     title = "Female and male axons under the same impacts"
     found = results.get("sexes")
     if not found:
-        return _section("sexes", "use", title, [_absent("sex_comparison.json")])
+        return section("sexes", "use", title, [absent("sex_comparison.json")])
 
     def scores(*keys: str) -> str:
-        return _range([_get(found, *keys, target, "r2") for target in MEANS], score)
+        return value_range([inside(found, *keys, target, "r2") for target in MEANS], score)
 
     text = [
         "One network was trained on the same profiles run in male and in female axons; the number of microtubules and "
@@ -472,15 +418,15 @@ def sexes(results: Results, figures: Figures) -> dict[str, Any]:
     for entry in found.get("impacts") or []:
         cells: list[Any] = [entry["impact"], quantity(entry.get("peak_velocity") and round(entry["peak_velocity"], 1))]
         for target in MEANS:
-            male, female = (_get(entry, "mean", sex, target) for sex in ("male", "female"))
-            worse = _get(entry, "share_female_worse", target)
+            male, female = (inside(entry, "mean", sex, target) for sex in ("male", "female"))
+            worse = inside(entry, "share_female_worse", target)
             note = f"female worse in {percent(worse, 0)}" if is_number(worse) else ""
             cells.append({"text": f"{percent(male)} → {percent(female)}", "note": note})
         rows.append(cells)
     table = {
         "columns": [
             "Held-out impact",
-            *_numeric("Peak, rad/s", *(f"{name}, male → female" for name in MEANS.values())),
+            *numeric_columns("Peak, rad/s", *(f"{name}, male → female" for name in MEANS.values())),
         ],
         "rows": rows,
         "caption": "Layout means averaged over the whole white matter, and the share of voxels in which the female "
@@ -501,7 +447,7 @@ def sexes(results: Results, figures: Figures) -> dict[str, Any]:
             "The largest tracts, number of voxels in brackets.",
         ),
     ]
-    return _section("sexes", "use", title, text, table if rows else None, pictures)
+    return section("sexes", "use", title, text, table if rows else None, pictures)
 
 
 def sensitivity(results: Results) -> dict[str, Any]:
@@ -509,7 +455,7 @@ def sensitivity(results: Results) -> dict[str, Any]:
     title = "Sensitivity of the mechanics"
     found = results.get("sensitivity")
     if not found:
-        return _section("sensitivity", "physics", title, [_absent("sensitivity.json")])
+        return section("sensitivity", "physics", title, [absent("sensitivity.json")])
     reference = found["reference"]
     rows: list[Any] = []
     for entry in found["variants"]:
@@ -518,14 +464,14 @@ def sensitivity(results: Results) -> dict[str, Any]:
             continue
         changes = []
         for target in MEANS:
-            now, before = _get(entry, "mean", target), _get(reference, "mean", target)
+            now, before = inside(entry, "mean", target), inside(reference, "mean", target)
             known = is_number(now) and is_number(before) and before > 0
-            changes.append(_signed(now / before - 1 if known else None))
+            changes.append(signed_percent(now / before - 1 if known else None))
         rows.append(
             [
                 {"text": entry["name"], "note": f"{entry['key']} = {quantity(entry['value'])}"},
                 percent(entry.get("p95"), 2),
-                _signed(entry.get("p95_change")),
+                signed_percent(entry.get("p95_change")),
                 score(entry.get("r2")),
                 percent(entry.get("rms_history")),
                 *changes,
@@ -543,14 +489,16 @@ def sensitivity(results: Results) -> dict[str, Any]:
     table = {
         "columns": [
             "Setting",
-            *_numeric("95th percentile of peak strain", "Change", "R² of peak strain", "History difference, RMS"),
-            *_numeric(*(f"{name}, mean" for name in MEANS.values())),
+            *numeric_columns(
+                "95th percentile of peak strain", "Change", "R² of peak strain", "History difference, RMS"
+            ),
+            *numeric_columns(*(f"{name}, mean" for name in MEANS.values())),
         ],
         "rows": rows,
         "caption": "R² and history difference: voxel by voxel against the unchanged run; the difference is over the "
         "RMS of the unchanged history. Changes are relative.",
     }
-    return _section("sensitivity", "physics", title, text, table)
+    return section("sensitivity", "physics", title, text, table)
 
 
 def study_sections(
