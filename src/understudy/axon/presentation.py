@@ -155,6 +155,7 @@ def presentation(
         "target_groups": target_groups(),
         "published": {name: {"r2": list(PUBLISHED_R2), "nrmse": list(PUBLISHED_NRMSE)} for name in REFERENCE_TARGETS},
         "published_point": PUBLISHED_POINT,
+        "other_cases": "cases chosen, from their inputs alone, to be as unlike the training data as possible",
         "lead": _lead(facts, results, drawn),
         "goals": goals_for_programs(goals),
         "in_short": goals_in_short(goals, BRIEF),

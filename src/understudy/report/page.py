@@ -221,6 +221,7 @@ def _study(results: StudyResults, timings: Sequence[Timing]) -> dict[str, Any]:
         "subsets": results.metrics["subsets"],
         "baselines": [results.baseline_label(name) for name in results.baselines],
         "has_worst": bool((~random).any()),
+        "other_cases": results.presentation.get("other_cases", "cases of the other evaluation sets"),
         "flagged": {
             name: float(held.flagged[held.subset == name].mean())
             for name in results.metrics["subsets"]

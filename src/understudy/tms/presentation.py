@@ -191,6 +191,7 @@ def presentation(
         "target_groups": [{"title": "Activation threshold at the soma", "targets": [TARGET], "headline": True}],
         "published": {TARGET: {"r2": PUBLISHED_R2}},
         "published_point": None,
+        "other_cases": "cases in the second head, and of the pulse that nothing is trained on",
         "lead": _lead(facts, results, drawn),
         "goals": goals_for_programs(goals),
         "in_short": goals_in_short(goals, _BRIEF),
