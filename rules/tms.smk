@@ -473,7 +473,6 @@ rule verify_tms:
 
 rule draw_tms:
     input:
-        config=stage_file("tms", "draw_tms"),
         cells=result("tms", "cells.h5"),
         placements=result("tms", "placements.h5"),
         fields=result("tms", "fields.h5"),
@@ -510,7 +509,7 @@ rule draw_tms:
     message:
         "Drawing the TMS study"
     shell:
-        "python scripts/draw_tms.py --code {params.code} --config {input.config} --cells {input.cells} "
+        "python scripts/draw_tms.py --code {params.code} --cells {input.cells} "
         "--placements {input.placements} --fields {input.fields} --samples {input.samples} "
         "--dataset {input.dataset} --thresholds {input.thresholds} --predictions {input.predictions} "
         "--checks {input.checks} "

@@ -19,30 +19,31 @@ from understudy.errors import InputError
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import Job, job
 from understudy.report.results import read_json
-from understudy.settings import read_stage
 from understudy.surrogate.json_file import finite
 from understudy.tms import field_figures, map_figures, model_figures, threshold_figures
 from understudy.tms.cell_figures import draw_cells
-from understudy.tms.config import Conductivity, Head, SecondHead
 from understudy.tms.files import (
     Cell,
+    HeadLabels,
     PlacedCells,
     Placement,
     SimulatedThresholds,
     open_fields,
     open_thresholds,
     read_cells,
+    read_heads,
     read_placements,
     read_samples,
     read_threshold_map,
 )
 from understudy.tms.goals import NAMES
+from understudy.tms.head_model import TISSUES
 from understudy.tms.model_comparison import summarise
 from understudy.tms.presentation import presentation
-from understudy.tms.study_heads import SECOND_HEAD, TRAINED_HEAD, study_head
+from understudy.tms.study_heads import SECOND_HEAD, TRAINED_HEAD
 
 REQUIRED = ("cells", "placements", "fields", "samples", "dataset", "thresholds", "predictions", "metrics")
-OPTIONAL = ("config", "checks", "floor", "comparison", "map", "deployment")
+OPTIONAL = ("checks", "floor", "comparison", "map", "deployment")
 # Argument -> name of its content for the page.
 JSON_FILES = {
     "metrics": "metrics",
@@ -217,21 +218,19 @@ def placement_words(placement: Placement) -> str:
     return placement.name.removeprefix(placement.role).strip()
 
 
-def draw_heads(sheets: Sheets, stage: Mapping[str, Any] | None, placements: list[Placement]) -> None:
+def draw_heads(sheets: Sheets, heads: Mapping[int, HeadLabels], placements: list[Placement]) -> None:
     """Tissues of the heads that have placements, through the first patch that is not trained on."""
-    if stage is None or not (path := sheets.path("head")):
+    if not heads or not (path := sheets.path("head")):
         return
     shown, patches = [], []
     for number, title in ((TRAINED_HEAD, "Head that is trained on"), (SECOND_HEAD, "Second head")):
         here = [placement for placement in placements if placement.head == number]
-        if not here:
+        if not here or number not in heads:
             continue
         first = next((placement for placement in here if placement.role in ("heldout", "second_head")), here[0])
-        settings = (Head(**stage["head"]), Conductivity(**stage["conductivity"]), SecondHead(**stage["second_head"]))
-        head = study_head(number, *settings, stage["seed"])
-        shown.append((title, head.labels, head.affine, first.centre_mm))
+        shown.append((title, heads[number].labels, heads[number].affine, first.centre_mm))
         patches.append(np.stack(list({placement.patch: placement.centre_mm for placement in here}.values())))
-    field_figures.heads(path, shown, head.tissue_names, patches)
+    field_figures.heads(path, shown, TISSUES, patches)
 
 
 def draw_fields(sheets: Sheets, path: Path, placements: list[Placement]) -> None:
@@ -286,14 +285,13 @@ def run(arguments: Namespace) -> None:
     pictures = {path.stem: path for path in arguments.figures}
     inputs = {name: getattr(arguments, name) for name in REQUIRED}
     inputs |= {name: path for name in OPTIONAL if (path := getattr(arguments, name)) is not None}
-    stage = None if arguments.config is None else read_stage(arguments.config)
     with job(
         program="draw_tms",
         study="tms",
         inputs=inputs,
         outputs={"presentation": arguments.presentation, **pictures},
         code=arguments.code,
-        parameters=stage or {},
+        parameters={},
         overwrite=arguments.overwrite,
     ) as this:
         sheets = Sheets(this, pictures)
@@ -311,7 +309,7 @@ def run(arguments: Namespace) -> None:
             facts = study_facts(cells, placements, samples, found, held)
             draw_neurons(sheets, cells, found, results["verification"])
             draw_maps(sheets, arguments.map, held, cells, found.cell)
-        draw_heads(sheets, stage, placements)
+        draw_heads(sheets, read_heads(arguments.fields), placements)
         draw_fields(sheets, arguments.fields, placements)
         draw_models(sheets, results["comparison"])
         sheets.finish()

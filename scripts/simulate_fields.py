@@ -20,7 +20,7 @@ from understudy.tms.coils import placed, primary_field
 from understudy.tms.conduction import ConductionSolver, primary_at_voxels
 from understudy.tms.config import Coil, Conductivity, Head, SecondHead
 from understudy.tms.fields import GridField
-from understudy.tms.files import Placement, read_placements, write_fields
+from understudy.tms.files import HeadLabels, Placement, read_placements, write_fields
 from understudy.tms.head_model import HeadModel
 from understudy.tms.local_field import LocalBox
 from understudy.tms.study_heads import study_coil, study_head
@@ -52,6 +52,9 @@ def run(arguments: Namespace) -> None:
         placements, _ = read_placements(arguments.placements)
         coil = study_coil(Coil(**stage["coil"]), *arguments.coil)
 
+        # The first placement of each head carries the head itself, for pictures.
+        carriers = {placement.head: case for case, placement in reversed(list(enumerate(placements)))}
+
         # One head at a time: its matrix and hierarchy take most of the memory.
         @lru_cache(maxsize=1)
         def whole(number: int) -> tuple[HeadModel, ConductionSolver]:
@@ -75,15 +78,15 @@ def run(arguments: Namespace) -> None:
                 solution = solver.solve(primary_at_voxels(solver, primary, sources))
                 local = box.solve(solver, solution, primary, sources)
                 field = box.field(local)
-                yield (
-                    case,
-                    {
-                        "value": np.asarray(field.value, dtype=np.float32),
-                        "tissue": field.tissue,
-                        "affine": field.affine,
-                        "iterations": np.array([solution.iterations, local.iterations]),
-                    },
-                )
+                arrays = {
+                    "value": np.asarray(field.value, dtype=np.float32),
+                    "tissue": field.tissue,
+                    "affine": field.affine,
+                    "iterations": np.array([solution.iterations, local.iterations]),
+                }
+                if carriers[first.head] == case:
+                    arrays |= {"head_labels": head.labels, "head_affine": head.affine}
+                yield case, arrays
 
         summary = run_cases(
             this.comm,
@@ -103,6 +106,10 @@ def run(arguments: Namespace) -> None:
                     (case, GridField(arrays["value"], arrays["affine"], arrays["tissue"].astype(bool)))
                     for case, arrays in sorted(found.items())
                 ),
+                {
+                    number: HeadLabels(found[case]["head_labels"], found[case]["head_affine"])
+                    for number, case in sorted(carriers.items())
+                },
             )
             iterations = np.array([arrays["iterations"] for arrays in found.values()])
             this.job.note("farm", dataclasses.asdict(summary))

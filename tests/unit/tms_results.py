@@ -334,4 +334,4 @@ def write_run(folder: Path, per_cell: int = 6, surface: tuple[np.ndarray, np.nda
     for name, content in contents.items():
         paths[name] = folder / f"{name}.json"
         paths[name].write_text(json.dumps(content))
-    return Namespace(**paths, config=None, code=None, overwrite=False)
+    return Namespace(**paths, code=None, overwrite=False)

@@ -394,6 +394,5 @@ STAGES: dict[str, tuple[str, ...]] = {
         "maps",
     ),
     "verify_tms": ("seed", "cells.segment_um", "engine", "pulses", "coil", "conductivity", "head", "verification"),
-    "draw_tms": ("seed", "conductivity", "head", "second_head"),
     **SURROGATE_STAGES,
 }

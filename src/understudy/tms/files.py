@@ -254,8 +254,18 @@ def read_samples(path: str | Path) -> PlacedCells:
         )
 
 
-def write_fields(path: str | Path, fields: Iterable[tuple[int, GridField]]) -> None:
-    """Write ``fields.h5``: for each placement the field (V/m for 1 A/us) on a grid, and which voxels are tissue."""
+@dataclass(frozen=True)
+class HeadLabels:
+    """A head as it is drawn: labels (nx, ny, nz) uint8 (`understudy.tms.head_model.TISSUES`), affine (4, 4) to mm."""
+
+    labels: np.ndarray
+    affine: np.ndarray
+
+
+def write_fields(
+    path: str | Path, fields: Iterable[tuple[int, GridField]], heads: Mapping[int, HeadLabels] | None = None
+) -> None:
+    """Write ``fields.h5``: the field (V/m for 1 A/us) of each placement on a grid with its tissue, and the heads."""
     with _create(path, "fields") as file:
         for number, field in fields:
             group = file.create_group(f"placement_{number:04d}")
@@ -263,6 +273,20 @@ def write_fields(path: str | Path, fields: Iterable[tuple[int, GridField]]) -> N
             group["value"] = np.asarray(field.value, dtype=np.float32)
             group["tissue"] = np.asarray(field.tissue, dtype=bool)
             group["affine"] = np.asarray(field.affine, dtype=np.float64)
+        for number, head in (heads or {}).items():
+            group = file.create_group(f"head_{number}")
+            group.create_dataset("labels", data=head.labels, chunks=True, compression="gzip")
+            group["affine"] = head.affine
+
+
+def read_heads(path: str | Path) -> dict[int, HeadLabels]:
+    """The heads of ``fields.h5`` by number."""
+    with _opened(path, "fields") as file:
+        names = sorted(name for name in file if name.startswith("head_"))
+        return {
+            int(name.removeprefix("head_")): HeadLabels(file[name]["labels"][...], file[name]["affine"][...])
+            for name in names
+        }
 
 
 @contextmanager
