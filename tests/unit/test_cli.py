@@ -100,5 +100,5 @@ def test_no_published_model_is_said(predictions: list[Path], capsys: pytest.Capt
     error = capsys.readouterr().err
     assert error.startswith("error: --model: found none") and "results/<run>/<study>/surrogate/models.h5" in error
     assert predictions == []
-    assert status("predict", "tms", *PREDICT[2:]) == 2
-    assert "study: found 'tms'; accepted are axon" in capsys.readouterr().err
+    assert status("predict", "heart", *PREDICT[2:]) == 2
+    assert "study: found 'heart'; accepted are axon, tms" in capsys.readouterr().err

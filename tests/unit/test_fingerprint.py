@@ -193,7 +193,7 @@ def test_same_in_another_process_and_folder(tree: Path) -> None:
 
 
 def test_all_programs_in_a_moment() -> None:
-    """Snakemake computes all fingerprints each time it reads the rules: 0.3 s on a quiet core, CPU time counted."""
+    """Snakemake computes all fingerprints when it reads the rules: 12 ms each on a quiet core, CPU time counted."""
     programs = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.py"))
     assert programs
     command = f"""
@@ -207,7 +207,7 @@ print(time.process_time() - start)
     start = time.monotonic()
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     # Three times the goal: other work on the same core slows CPU time down too.
-    assert float(run.stdout) < 0.9, f"{time.monotonic() - start:.1f} s in all"
+    assert float(run.stdout) < 0.036 * len(programs), f"{time.monotonic() - start:.1f} s in all"
 
 
 def test_snakefile_needs_only_the_standard_library() -> None:

@@ -228,7 +228,7 @@ def test_finished_run_has_nothing_to_do(finished_tms: Project) -> None:
     ("module", "first"),
     [
         ("src/understudy/tms/synthesis.py", {"build_cells"}),
-        ("src/understudy/tms/conduction.py", {"simulate_fields", "map_thresholds", "verify_tms"}),
+        ("src/understudy/tms/conduction.py", {"place_coils", "simulate_fields", "map_thresholds", "verify_tms"}),
         ("src/understudy/tms/goals.py", {"draw_tms"}),
         ("src/understudy/axon/axon_mechanics.py", set()),
     ],

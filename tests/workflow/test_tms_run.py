@@ -105,7 +105,8 @@ def test_bad_files_are_named_before_anything_is_computed(
         "real_types: [L23_PC]}}",
         "pulses": f"tms={{pulses: {{headline: file, others: [biphasic], file: {name}}}}}",
     }[values]
-    process = project_tms.snakemake("results/tiny_tms/tms/cells.h5", "--config", change)
+    target = ("results/tiny_tms/tms/cells.h5", "--cores", "2")
+    process = project_tms.run("snakemake", *target, "--configfile", project_tms.configuration, "--config", change)
     assert process.returncode != 0
     assert message in process.stdout + process.stderr and name in process.stdout + process.stderr
 

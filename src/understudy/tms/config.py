@@ -164,7 +164,7 @@ class Head(Section):
     local_voxel_mm: float = quantity(
         0.5, "mm", "voxel near the cells, tissue from the pial and white surfaces", "choice", ge=0.25, le=3
     )
-    local_size_mm: float = quantity(36.0, "mm", "edge of the refined box", "choice", ge=16, le=60)
+    local_size_mm: float = quantity(36.0, "mm", "edge of the refined box", "choice", ge=12, le=60)
 
 
 class SecondConductivity(Section):
