@@ -204,3 +204,54 @@ def impact_files(impacts):
             f"axon.impacts.csv_folder: found no *.csv file in {folder}; accepted is a folder with one file per impact"
         )
     return files
+
+
+def real_cell_files(cells):
+    """Reconstructed cells that are there, or that a rule retrieves; an error where they are required and missing."""
+    if cells.real_source == "none":
+        return []
+    paths = [external(path) for path in cells.real_files]
+    if cells.real_urls:
+        return paths
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing and cells.real_source == "required":
+        refuse(
+            f"tms.cells.real_files: found no file {missing[0]}; accepted are SWC or ASC files (absolute or below "
+            "data_dir), addresses in tms.cells.real_urls with real_sha256, or real_source: auto or none"
+        )
+    return [path for path in paths if path not in missing]
+
+
+def real_cells(cells, files):
+    """Types and digests of the cells in ``files``, as parameters: content counts, times do not."""
+    expected = cells.real_sha256 or [None] * len(cells.real_files)
+    every = [external(path) for path in cells.real_files]
+    known = dict(zip(every, zip(cells.real_types, expected)))
+    return {
+        "types": [known[path][0] for path in files],
+        "sha256": [digest(path, known[path][1]) for path in files],
+    }
+
+
+def pulse_file(pulses):
+    """The CSV file of a pulse, if one is configured; a missing one is an error."""
+    if pulses.file is None:
+        return []
+    path = external(pulses.file)
+    if not Path(path).exists():
+        refuse(
+            f"tms.pulses.file: found no file {path}; accepted is a CSV file with time_us and value"
+        )
+    return [path]
+
+
+def coil_file(coil):
+    """The .ccd file of the coil, if one is configured; a missing one is an error."""
+    if coil.ccd_file is None:
+        return []
+    path = external(coil.ccd_file)
+    if not Path(path).exists():
+        refuse(
+            f"tms.coil.ccd_file: found no file {path}; accepted is a SimNIBS .ccd file"
+        )
+    return [path]

@@ -17,58 +17,9 @@ TMS_FIGURES = (
 FINAL_RESULTS["tms"] = [result("tms", "maps", "maps.json")]
 
 
-def real_cell_files():
-    """Reconstructed cells that are there, or that a rule retrieves; an error where they are required and missing."""
-    if TMS.cells.real_source == "none":
-        return []
-    paths = [external(path) for path in TMS.cells.real_files]
-    if TMS.cells.real_urls:
-        return paths
-    missing = [path for path in paths if not Path(path).exists()]
-    if missing and TMS.cells.real_source == "required":
-        refuse(
-            f"tms.cells.real_files: found no file {missing[0]}; accepted are SWC or ASC files (absolute or below "
-            "data_dir), addresses in tms.cells.real_urls with real_sha256, or real_source: auto or none"
-        )
-    return [path for path in paths if path not in missing]
-
-
-def real_cells(files):
-    """Types and digests of the cells in ``files``, as parameters: content counts, times do not."""
-    expected = TMS.cells.real_sha256 or [None] * len(TMS.cells.real_files)
-    every = [external(path) for path in TMS.cells.real_files]
-    known = dict(zip(every, zip(TMS.cells.real_types, expected)))
-    return {
-        "types": [known[path][0] for path in files],
-        "sha256": [digest(path, known[path][1]) for path in files],
-    }
-
-
-REAL_CELLS = real_cell_files()
-
-
-def pulse_file():
-    """The CSV file of a pulse, if one is configured; a missing one is an error."""
-    if TMS.pulses.file is None:
-        return []
-    path = external(TMS.pulses.file)
-    if not Path(path).exists():
-        refuse(
-            f"tms.pulses.file: found no file {path}; accepted is a CSV file with time_us and value"
-        )
-    return [path]
-
-
-def coil_file():
-    """The .ccd file of the coil, if one is configured; a missing one is an error."""
-    if TMS.coil.ccd_file is None:
-        return []
-    path = external(TMS.coil.ccd_file)
-    if not Path(path).exists():
-        refuse(
-            f"tms.coil.ccd_file: found no file {path}; accepted is a SimNIBS .ccd file"
-        )
-    return [path]
+REAL_CELLS = real_cell_files(TMS.cells)
+TMS_PULSE = pulse_file(TMS.pulses)
+TMS_COIL = coil_file(TMS.coil)
 
 
 rule tms:
@@ -129,7 +80,7 @@ rule build_cells:
     input:
         config=stage_file("tms", "build_cells"),
         real=[ancient(path) for path in REAL_CELLS],
-        pulse=pulse_file(),
+        pulse=TMS_PULSE,
     output:
         cells=result("tms", "cells.h5"),
         record=result("tms", "cells.h5.prov.json"),
@@ -146,7 +97,7 @@ rule build_cells:
         runtime=240,
     params:
         code=code("build_cells"),
-        real=real_cells(REAL_CELLS),
+        real=real_cells(TMS.cells, REAL_CELLS),
     message:
         "Growing cells, and accepting them by their thresholds, on {threads} rank(s)"
     shell:
@@ -158,7 +109,7 @@ rule build_cells:
 rule place_coils:
     input:
         config=stage_file("tms", "place_coils"),
-        coil=coil_file(),
+        coil=TMS_COIL,
     output:
         placements=result("tms", "placements.h5"),
         record=result("tms", "placements.h5.prov.json"),
@@ -185,7 +136,7 @@ rule simulate_fields:
     input:
         config=stage_file("tms", "simulate_fields"),
         placements=result("tms", "placements.h5"),
-        coil=coil_file(),
+        coil=TMS_COIL,
     output:
         fields=result("tms", "fields.h5"),
         record=result("tms", "fields.h5.prov.json"),
@@ -246,7 +197,7 @@ rule simulate_thresholds:
         fields=result("tms", "fields.h5"),
         samples=result("tms", "samples.h5"),
         library=result("tms", "mechanisms", "libnrnmech.so"),
-        pulse=pulse_file(),
+        pulse=TMS_PULSE,
     output:
         dataset=result("tms", "ground_truth.h5"),
         thresholds=result("tms", "thresholds.h5"),
@@ -280,7 +231,7 @@ rule measure_threshold_noise:
         fields=result("tms", "fields.h5"),
         samples=result("tms", "samples.h5"),
         library=result("tms", "mechanisms", "libnrnmech.so"),
-        pulse=pulse_file(),
+        pulse=TMS_PULSE,
     output:
         floor=result("tms", "noise_floor.json"),
         record=result("tms", "noise_floor.json.prov.json"),
@@ -310,7 +261,7 @@ rule map_directions:
         config=stage_file("tms", "map_directions"),
         cells=result("tms", "cells.h5"),
         library=result("tms", "mechanisms", "libnrnmech.so"),
-        pulse=pulse_file(),
+        pulse=TMS_PULSE,
     output:
         directions=result("tms", "direction_maps.h5"),
         record=result("tms", "direction_maps.h5.prov.json"),
@@ -376,8 +327,8 @@ rule map_thresholds:
         placements=result("tms", "placements.h5"),
         models=result("tms", "surrogate", "models.h5"),
         thresholds=result("tms", "thresholds.h5"),
-        pulse=pulse_file(),
-        coil=coil_file(),
+        pulse=TMS_PULSE,
+        coil=TMS_COIL,
     output:
         map=result("tms", "threshold_map.h5"),
         deployment=result("tms", "deployment.json"),
@@ -441,8 +392,8 @@ rule verify_tms:
         samples=result("tms", "samples.h5"),
         thresholds=result("tms", "thresholds.h5"),
         library=result("tms", "mechanisms", "libnrnmech.so"),
-        pulse=pulse_file(),
-        coil=coil_file(),
+        pulse=TMS_PULSE,
+        coil=TMS_COIL,
     output:
         checks=report(
             result("tms", "verification.json"),
