@@ -197,15 +197,18 @@ def write_sources(project: Project) -> None:
     (data / "coil.ccd").write_text("# coil\n1\n0 0 0 0 0 1\n")
 
 
-# A file of a pulse or of a coil is an input of every rule that reads its section, beside the key itself.
-WITH_INPUT = {
-    "tms.pulses.file": {"simulate_thresholds", "build_cells", "measure_threshold_noise", "map_directions"},
-}
+def one_key_of_each_line() -> list[str]:
+    """The first key that each line of the table speaks of; the test above holds that the others reach the same."""
+    found: dict[str, str] = {}
+    for key in all_keys():
+        prefix = max((known for known in FIRST if key == known or key.startswith(f"{known}.")), key=len)
+        found.setdefault(prefix, key)
+    return list(found.values())
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in all_keys()])
-def test_every_key_reruns_exactly_its_rules(project_tms: Project, key: str) -> None:
-    """Every key in turn through Snakemake itself."""
+@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in one_key_of_each_line()])
+def test_a_key_of_each_line_reruns_exactly_its_rules(project_tms: Project, key: str) -> None:
+    """Through Snakemake itself."""
     values = tiny_values(project_tms)
     now = get(settings.load(values).model_dump(mode="json"), key)
     for name, value in changed(key, all_keys()[key], now).items():
@@ -217,7 +220,7 @@ def test_every_key_reruns_exactly_its_rules(project_tms: Project, key: str) -> N
 
 @pytest.mark.parametrize("key", ["tms.head.voxel_mm", "tms.engine.dt_us", "tms.comparison.published_epochs"])
 def test_one_key_of_each_kind_reruns_exactly_its_rules(project_tms: Project, key: str) -> None:
-    test_every_key_reruns_exactly_its_rules(project_tms, key)
+    test_a_key_of_each_line_reruns_exactly_its_rules(project_tms, key)
 
 
 def test_finished_run_has_nothing_to_do(finished_tms: Project) -> None:
