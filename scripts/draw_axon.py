@@ -24,8 +24,9 @@ from understudy.axon.study_sections import BASELINE_NAMES, CRITERION_NAMES, head
 from understudy.dataset import open_ground_truth
 from understudy.errors import InputError
 from understudy.provenance.arguments import main, parser
-from understudy.provenance.job import Job, job
+from understudy.provenance.job import job
 from understudy.report.results import read_json
+from understudy.report.sheets import Sheets
 
 # Example histories per role.
 EXAMPLES = 5
@@ -46,27 +47,6 @@ JSON_FILES = {
 }
 OPTIONAL = ("white_matter", "sex_maps", *(name for name in JSON_FILES if name not in REQUIRED))
 MEANS = dict(zip(LAYOUT_MEANS, figures.LABELS.values(), strict=True))
-
-
-class Sheets:
-    """The pictures that were asked for: each is drawn once, or becomes a line that says why not."""
-
-    def __init__(self, this: Job, asked: Mapping[str, Path]):
-        self._this, self._asked = this, asked
-        self.drawn: list[str] = []
-
-    def path(self, name: str) -> Path | None:
-        """Where to draw a picture; None where it was not asked for."""
-        if name not in self._asked:
-            return None
-        self.drawn.append(name)
-        return self._this.temporary(name)
-
-    def finish(self) -> None:
-        """Write a line in place of each picture that could not be drawn."""
-        for name in sorted(set(self._asked) - set(self.drawn)):
-            words = f"{name.replace('_', ' ')}: not drawn, this run has not the data"
-            error_figures.unavailable(self._this.temporary(name), words)
 
 
 def draw_impacts(sheets: Sheets, strain: Any) -> np.ndarray:

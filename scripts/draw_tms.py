@@ -17,8 +17,9 @@ import numpy as np
 from understudy.dataset import open_ground_truth
 from understudy.errors import InputError
 from understudy.provenance.arguments import main, parser
-from understudy.provenance.job import Job, job
+from understudy.provenance.job import job
 from understudy.report.results import read_json
+from understudy.report.sheets import Sheets
 from understudy.surrogate.json_file import finite
 from understudy.tms import field_figures, map_figures, model_figures, threshold_figures
 from understudy.tms.cell_figures import draw_cells
@@ -63,31 +64,6 @@ SETS = {
 # Fewer cells of each type than this stand in one row.
 FEW = 3
 POLARISATION = "linear_polarisation"
-
-
-class Sheets:
-    """The pictures that were asked for: each is drawn once, or becomes a line that says why not."""
-
-    def __init__(self, this: Job, asked: Mapping[str, Path]):
-        self._this, self._asked = this, asked
-        self.drawn: list[str] = []
-
-    def path(self, name: str) -> Path | None:
-        """Where to draw a picture; None where it was not asked for."""
-        if name not in self._asked:
-            return None
-        self.drawn.append(name)
-        return self._this.temporary(name)
-
-    def not_drawn(self, name: str) -> None:
-        """There was nothing to draw after all."""
-        self.drawn.remove(name)
-
-    def finish(self) -> None:
-        """Write a line in place of each picture that could not be drawn."""
-        for name in sorted(set(self._asked) - set(self.drawn)):
-            words = f"{name.replace('_', ' ')}: not drawn, this run has not the data"
-            field_figures.unavailable(self._this.temporary(name), words)
 
 
 def read_heldout(path: Path, cases: int) -> dict[str, np.ndarray]:

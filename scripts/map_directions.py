@@ -11,13 +11,11 @@ import numpy as np
 from understudy.farm.stage import farmed_job
 from understudy.provenance.arguments import main, parser
 from understudy.settings import read_stage
-from understudy.tms.config import Engine, Pulses
 from understudy.tms.direction_maps import map_directions
-from understudy.tms.farmed_thresholds import Cases, ThresholdSimulator, farm_thresholds
+from understudy.tms.farmed_thresholds import Cases, farm_thresholds, study_simulator
 from understudy.tms.field_sampling import CellPose
 from understudy.tms.fields import UniformField
 from understudy.tms.files import read_cells, write_directions
-from understudy.tms.pulse_choice import study_pulses
 
 
 def run(arguments: Namespace) -> None:
@@ -39,10 +37,7 @@ def run(arguments: Namespace) -> None:
         overwrite=arguments.overwrite,
     ) as this:
         cells, _ = read_cells(arguments.cells)
-        pulses = study_pulses(Pulses(**stage["pulses"]), *arguments.pulse)
-        simulator = ThresholdSimulator(
-            cells, pulses, Engine(**stage["engine"]), stage["cells"]["segment_um"], arguments.library
-        )
+        simulator = study_simulator(stage, cells, arguments.pulse, arguments.library)
         directions = map_directions(stage["comparison"]["direction_step_deg"])
         count = len(cells) * len(directions)
         upright = CellPose(np.zeros((count, 3)), np.tile([0.0, 0.0, 1.0], (count, 1)), np.zeros(count))

@@ -17,11 +17,9 @@ from understudy.farm.stage import farmed_job
 from understudy.provenance.arguments import main, parser
 from understudy.settings import read_stage
 from understudy.surrogate.metrics import nrmse, r2
-from understudy.tms.config import Engine, Pulses
-from understudy.tms.farmed_thresholds import Cases, ThresholdSimulator, farm_thresholds
+from understudy.tms.farmed_thresholds import Cases, farm_thresholds, study_simulator
 from understudy.tms.field_sampling import CellPose
 from understudy.tms.files import PlacedCells, open_fields, read_cells, read_samples
-from understudy.tms.pulse_choice import study_pulses
 from understudy.tms.surrogate import TARGET
 
 # Number of this stage in spawn keys of the study (1).
@@ -60,10 +58,7 @@ def run(arguments: Namespace) -> None:
     ) as this:
         cells, _ = read_cells(arguments.cells)
         samples = read_samples(arguments.samples)
-        pulses = study_pulses(Pulses(**stage["pulses"]), *arguments.pulse)
-        simulator = ThresholdSimulator(
-            cells, pulses, Engine(**stage["engine"]), stage["cells"]["segment_um"], arguments.library
-        )
+        simulator = study_simulator(stage, cells, arguments.pulse, arguments.library)
         rows = chosen_rows(samples, stage["sampling"]["noise_floor"])
         moves = np.stack(
             [np.random.default_rng(case_sequence(stage["seed"], 1, _STAGE, int(row))).normal(size=3) for row in rows]

@@ -12,8 +12,13 @@ from understudy.dataset import Field, write_ground_truth
 from understudy.farm.stage import farmed_job
 from understudy.provenance.arguments import main, parser
 from understudy.settings import read_stage
-from understudy.tms.config import Engine, Pulses
-from understudy.tms.farmed_thresholds import FarmedThresholds, ThresholdSimulator, farm_thresholds, placed_cases
+from understudy.tms.farmed_thresholds import (
+    FarmedThresholds,
+    ThresholdSimulator,
+    farm_thresholds,
+    placed_cases,
+    study_simulator,
+)
 from understudy.tms.files import (
     PlacedCells,
     SimulatedThresholds,
@@ -24,7 +29,6 @@ from understudy.tms.files import (
     write_thresholds,
 )
 from understudy.tms.initiation import distance_to_terminal
-from understudy.tms.pulse_choice import study_pulses
 from understudy.tms.surrogate import TARGET
 from understudy.tms.terminal_features import CHANNELS, CONTEXT
 
@@ -117,10 +121,7 @@ def run(arguments: Namespace) -> None:
         cells, _ = read_cells(arguments.cells)
         samples = read_samples(arguments.samples)
         placements, _ = read_placements(arguments.placements)
-        pulses = study_pulses(Pulses(**stage["pulses"]), *arguments.pulse)
-        simulator = ThresholdSimulator(
-            cells, pulses, Engine(**stage["engine"]), stage["cells"]["segment_um"], arguments.library
-        )
+        simulator = study_simulator(stage, cells, arguments.pulse, arguments.library)
 
         def describe(case: int) -> str:
             place = placements[samples.placement[case]].name

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from understudy.provenance.fingerprint import REPOSITORY
 from understudy.tms import neuron_reference
 from understudy.tms.cell_model import CableModel, build_compartments
 from understudy.tms.mechanisms_build import compile_mechanisms
@@ -16,7 +16,7 @@ from understudy.tms.neuron_cell import COUPLINGS, NeuronCell
 
 pytest.importorskip("neuron")
 
-REAL_CELLS = Path("/work/shared/data/morphologies")
+REAL_CELLS = REPOSITORY / "data" / "morphologies"
 DT_MS = 0.005
 # A rectangle of 60 us after one silent step, in a window of 0.8 ms.
 WAVEFORM = np.array([0.0] + 12 * [1.0] + 147 * [0.0])

@@ -25,7 +25,6 @@ NO_PHYSICS = (
     "figures",
     "files",
     "goals",
-    "head_figures",
     "map_figures",
     "map_sections",
     "model_figures",

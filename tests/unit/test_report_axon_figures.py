@@ -13,6 +13,7 @@ from PIL import Image
 
 from understudy.axon import comparison_figures, error_figures, figures, map_figures
 from understudy.report import style
+from understudy.report.sheets import unavailable
 
 AFFINE = np.diag([10.0, 10.0, 10.0, 1.0])
 AFFINE[:3, 3] = (-50.0, -60.0, -40.0)
@@ -124,7 +125,7 @@ def drawings() -> dict[str, Callable[[Path], None]]:
             path, axon_results.sex_comparison()["by_tract"], means
         ),
         "criteria": lambda path: comparison_figures.criteria_errors(path, criteria, parts, figures.target_labels()),
-        "missing": lambda path: error_figures.unavailable(path, "not drawn, this run has not the data"),
+        "missing": lambda path: unavailable(path, "not drawn, this run has not the data"),
     }
 
 

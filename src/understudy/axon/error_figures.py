@@ -18,7 +18,6 @@ from understudy.report.style import (
     GREY,
     INK,
     MAP_COLOURS,
-    MUTED,
     RULE,
     SKY,
     VERMILLION,
@@ -33,14 +32,6 @@ _WIDE_IN = 7.4
 _SMALL = 7.5
 # Without its palest part, which a single voxel would be lost in.
 _DENSITY = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.22, 1.0, 256)))
-
-
-def unavailable(path: Path | str, words: str) -> None:
-    """A sheet that says in words why there is no figure."""
-    with styled():
-        figure = new_figure(_WIDE_IN, 0.7)
-        figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=9, color=MUTED, wrap=True)
-        save_png(figure, path)
 
 
 def direct_against_surrogate(

@@ -18,37 +18,9 @@ import numpy as np
 from understudy.axon.fibre_orientation import FibreField
 from understudy.axon.tracts import Tracts
 from understudy.axon.white_matter import WhiteMatter
-from understudy.errors import InputError
+from understudy.content_file import create, opened
 
-SCHEMA = 1
 ROLES = ("training", "calibration", "heldout")
-
-
-@contextmanager
-def _opened(path: str | Path, content: str) -> Iterator[h5py.File]:
-    """An HDF5 file of this study with the stated content, or an `InputError` that says what was found."""
-    if not Path(path).exists():
-        raise InputError(f"{path}: no such file; accepted is a file with {content}")
-    try:
-        file = h5py.File(path, "r")
-    except OSError:
-        raise InputError(
-            f"{path}: found no readable HDF5 (truncated or another format); accepted is a {content} file"
-        ) from None
-    with file:
-        found = (file.attrs.get("content"), file.attrs.get("schema"))
-        if found != (content, SCHEMA):
-            raise InputError(
-                f"{path}: found content {found[0]!r}, schema {found[1]}; accepted is {content!r}, schema {SCHEMA}"
-            )
-        yield file
-
-
-def _create(path: str | Path, content: str) -> h5py.File:
-    file = h5py.File(path, "w", libver=("v110", "v110"))
-    file.attrs["content"] = content
-    file.attrs["schema"] = SCHEMA
-    return file
 
 
 def _write_white_matter(file: h5py.File, white_matter: WhiteMatter) -> None:
@@ -75,7 +47,7 @@ def write_orientation(
     path: str | Path, white_matter: WhiteMatter, field: FibreField, tracts: Tracts | None = None
 ) -> None:
     """Write ``fibre_orientation.h5``: white-matter voxels, their fibre directions and, where known, their tracts."""
-    with _create(path, "fibre orientation") as file:
+    with create(path, "fibre orientation") as file:
         _write_white_matter(file, white_matter)
         file["direction"] = field.direction
         file["coherence"] = field.coherence
@@ -88,7 +60,7 @@ def write_orientation(
 
 def read_tracts(path: str | Path) -> Tracts | None:
     """The tracts of the voxels in ``fibre_orientation.h5``; None where none are known."""
-    with _opened(path, "fibre orientation") as file:
+    with opened(path, "fibre orientation") as file:
         if "tract" not in file:
             return None
         return Tracts(file["tract"][...], tuple(name.decode() for name in file["tract_names"][...]))
@@ -96,7 +68,7 @@ def read_tracts(path: str | Path) -> Tracts | None:
 
 def read_orientation(path: str | Path) -> tuple[WhiteMatter, FibreField]:
     """Read what `write_orientation` wrote."""
-    with _opened(path, "fibre orientation") as file:
+    with opened(path, "fibre orientation") as file:
         field = FibreField(
             direction=file["direction"][...],
             coherence=file["coherence"][...],
@@ -144,7 +116,7 @@ class StrainWriter:
     def __init__(
         self, path: str | Path, white_matter: WhiteMatter, field: FibreField, element: np.ndarray, samples: int
     ):
-        self._file = _create(path, "fibre strain")
+        self._file = create(path, "fibre strain")
         _write_white_matter(self._file, white_matter)
         self._file["covered"] = field.covered
         self._file["element"] = element.astype(np.int32)
@@ -185,7 +157,7 @@ class StrainWriter:
 @contextmanager
 def open_strain(path: str | Path) -> Iterator[Strain]:
     """Open ``fibre_strain.h5``; histories are read as they are sliced."""
-    with _opened(path, "fibre strain") as file:
+    with opened(path, "fibre strain") as file:
         yield Strain(
             strain=file["strain"],
             peak=file["peak"][...],
@@ -233,7 +205,7 @@ class Samples:
 
 def write_samples(path: str | Path, samples: Samples) -> None:
     """Write ``samples.h5``."""
-    with _create(path, "samples") as file:
+    with create(path, "samples") as file:
         file["strain"] = samples.strain.astype(np.float32)
         file["impact"] = samples.impact.astype(np.int32)
         file["voxel"] = samples.voxel.astype(np.int32)
@@ -246,7 +218,7 @@ def write_samples(path: str | Path, samples: Samples) -> None:
 
 def read_samples(path: str | Path) -> Samples:
     """Read ``samples.h5``."""
-    with _opened(path, "samples") as file:
+    with opened(path, "samples") as file:
         return Samples(
             strain=file["strain"][...],
             impact=file["impact"][...],
@@ -282,7 +254,7 @@ class InjuryMap:
 
 def write_injury_map(path: str | Path, injury_map: InjuryMap) -> None:
     """Write ``injury_map.h5``."""
-    with _create(path, "injury map") as file:
+    with create(path, "injury map") as file:
         for name in ("mean", "lower", "upper", "flagged"):
             file[name] = getattr(injury_map, name)
         file["targets"] = np.asarray(injury_map.targets, dtype="S")
@@ -291,7 +263,7 @@ def write_injury_map(path: str | Path, injury_map: InjuryMap) -> None:
 
 def read_injury_map(path: str | Path) -> InjuryMap:
     """Read ``injury_map.h5``."""
-    with _opened(path, "injury map") as file:
+    with opened(path, "injury map") as file:
         arrays = {name: file[name][...] for name in ("mean", "lower", "upper", "flagged")}
         targets = tuple(name.decode() for name in file["targets"][...])
         return InjuryMap(**arrays, targets=targets, impact=int(file.attrs["impact"]))
@@ -313,7 +285,7 @@ class VoxelMaps:
 
 def write_voxel_maps(path: str | Path, maps: VoxelMaps) -> None:
     """Write maps of one impact, in the order of their names."""
-    with _create(path, "voxel maps") as file:
+    with create(path, "voxel maps") as file:
         # One table, not a group of maps: HDF5 stores the time at which a group was made.
         file["values"] = np.stack([np.asarray(values, dtype=np.float32) for values in maps.values.values()])
         file["names"] = np.asarray(list(maps.values), dtype="S")
@@ -322,6 +294,6 @@ def write_voxel_maps(path: str | Path, maps: VoxelMaps) -> None:
 
 def read_voxel_maps(path: str | Path) -> VoxelMaps:
     """Read what `write_voxel_maps` wrote."""
-    with _opened(path, "voxel maps") as file:
+    with opened(path, "voxel maps") as file:
         names = [name.decode() for name in file["names"][...]]
         return VoxelMaps(dict(zip(names, file["values"][...], strict=True)), int(file.attrs["impact"]))

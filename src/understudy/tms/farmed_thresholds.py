@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,13 @@ from understudy.farm.claims import Block
 from understudy.farm.shards import Failure, read_cases
 from understudy.farm.stage import Stage
 from understudy.tms.cell_model import build_compartments
-from understudy.tms.config import Engine
+from understudy.tms.config import Engine, Pulses
 from understudy.tms.field_basis import basis
 from understudy.tms.field_sampling import CellPose, cell_frame_samples, quasi_potentials
 from understudy.tms.fields import Field
 from understudy.tms.files import Cell, PlacedCells
 from understudy.tms.published_network import cube_inputs, cube_points
-from understudy.tms.pulse_choice import DELAY_MS, RESPONSE_DT_MS, response_waveform
+from understudy.tms.pulse_choice import DELAY_MS, RESPONSE_DT_MS, response_waveform, study_pulses
 from understudy.tms.pulses import Pulse
 from understudy.tms.terminal_features import (
     TerminalResponse,
@@ -131,6 +132,14 @@ class ThresholdSimulator:
             rest_mV=self.rest(cell),
             **options,
         )
+
+
+def study_simulator(
+    stage: Mapping[str, Any], cells: Sequence[Cell], pulse_files: Sequence[Path], library: Path
+) -> ThresholdSimulator:
+    """The simulator that a stage's values ask for."""
+    pulses = study_pulses(Pulses(**stage["pulses"]), *pulse_files)
+    return ThresholdSimulator(cells, pulses, Engine(**stage["engine"]), stage["cells"]["segment_um"], library)
 
 
 def sampled(

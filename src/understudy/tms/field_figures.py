@@ -167,11 +167,3 @@ def _size(axes: Axes, length_mm: float = 10.0) -> None:
     left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
     axes.plot([left + 1.5, left + 1.5 + length_mm], [bottom + 1.5] * 2, color=INK, lw=1.6, solid_capstyle="butt")
     axes.text(left + 1.5 + 0.5 * length_mm, bottom + 2.2, f"{length_mm:.0f} mm", ha="center", fontsize=7)
-
-
-def unavailable(path: Path | str, words: str) -> None:
-    """A line in place of a figure that could not be drawn."""
-    with styled():
-        figure = new_figure(_WIDE_IN, 0.7)
-        figure.text(0.5, 0.5, words, ha="center", va="center", color=MUTED)
-        save_png(figure, path)

@@ -14,38 +14,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from understudy.errors import InputError
+from understudy.content_file import create, opened
 from understudy.tms.fields import GridField
 from understudy.tms.morphology import KINDS, Morphology, Section
-
-SCHEMA = 1
-
-
-@contextmanager
-def _opened(path: str | Path, content: str) -> Iterator[h5py.File]:
-    """An HDF5 file of this study with the stated content, or an `InputError` that says what was found."""
-    if not Path(path).exists():
-        raise InputError(f"{path}: no such file; accepted is a file with {content}")
-    try:
-        file = h5py.File(path, "r")
-    except OSError:
-        raise InputError(
-            f"{path}: found no readable HDF5 (truncated or another format); accepted is a file with {content}"
-        ) from None
-    with file:
-        found = (file.attrs.get("content"), file.attrs.get("schema"))
-        if found != (content, SCHEMA):
-            raise InputError(
-                f"{path}: found content {found[0]!r}, schema {found[1]}; accepted is {content!r}, schema {SCHEMA}"
-            )
-        yield file
-
-
-def _create(path: str | Path, content: str) -> h5py.File:
-    file = h5py.File(path, "w", libver=("v110", "v110"))
-    file.attrs["content"] = content
-    file.attrs["schema"] = SCHEMA
-    return file
 
 
 def _texts(values: h5py.Dataset) -> list[str]:
@@ -101,7 +72,7 @@ def unflattened(name: str, arrays: Mapping[str, np.ndarray]) -> Morphology:
 
 def write_cells(path: str | Path, cells: Sequence[Cell], directions: np.ndarray) -> None:
     """Write ``cells.h5``: morphologies with the thresholds (V/m) they were accepted by, and their directions (D, 3)."""
-    with _create(path, "cells") as file:
+    with create(path, "cells") as file:
         file["directions"] = directions
         file["names"] = np.asarray([cell.name for cell in cells], dtype="S")
         for number, cell in enumerate(cells):
@@ -117,7 +88,7 @@ def write_cells(path: str | Path, cells: Sequence[Cell], directions: np.ndarray)
 
 def read_cells(path: str | Path) -> tuple[list[Cell], np.ndarray]:
     """The cells of ``cells.h5`` and the directions (D, 3) of their gate."""
-    with _opened(path, "cells") as file:
+    with opened(path, "cells") as file:
         cells = []
         for number in range(len(file["names"])):
             group = file[f"cell_{number:03d}"]
@@ -157,7 +128,7 @@ class Placement:
 
 def write_placements(path: str | Path, placements: Sequence[Placement], vertices: Sequence[np.ndarray]) -> None:
     """Write ``placements.h5``; ``vertices[patch]`` are the surface's vertex numbers of a patch."""
-    with _create(path, "placements") as file:
+    with create(path, "placements") as file:
         for name in ("name", "role"):
             file[name] = np.asarray([getattr(placement, name) for placement in placements], dtype="S")
         for name, kind in (("head", np.int8), ("patch", np.int32)):
@@ -170,7 +141,7 @@ def write_placements(path: str | Path, placements: Sequence[Placement], vertices
 
 def read_placements(path: str | Path) -> tuple[list[Placement], list[np.ndarray]]:
     """What `write_placements` wrote."""
-    with _opened(path, "placements") as file:
+    with opened(path, "placements") as file:
         columns = (
             _texts(file["name"]),
             _texts(file["role"]),
@@ -233,7 +204,7 @@ _SAMPLE_COLUMNS = {
 
 def write_samples(path: str | Path, samples: PlacedCells) -> None:
     """Write ``samples.h5``."""
-    with _create(path, "placed cells") as file:
+    with create(path, "placed cells") as file:
         for name, kind in _SAMPLE_COLUMNS.items():
             file[name] = np.asarray(getattr(samples, name), dtype=kind)
         for name in ("split", "subset", "pulses", "types"):
@@ -242,7 +213,7 @@ def write_samples(path: str | Path, samples: PlacedCells) -> None:
 
 def read_samples(path: str | Path) -> PlacedCells:
     """What `write_samples` wrote."""
-    with _opened(path, "placed cells") as file:
+    with opened(path, "placed cells") as file:
         columns = {name: file[name][...] for name in _SAMPLE_COLUMNS}
         texts = {name: _texts(file[name]) for name in ("split", "subset", "pulses", "types")}
         return PlacedCells(
@@ -266,7 +237,7 @@ def write_fields(
     path: str | Path, fields: Iterable[tuple[int, GridField]], heads: Mapping[int, HeadLabels] | None = None
 ) -> None:
     """Write ``fields.h5``: the field (V/m for 1 A/us) of each placement on a grid with its tissue, and the heads."""
-    with _create(path, "fields") as file:
+    with create(path, "fields") as file:
         for number, field in fields:
             group = file.create_group(f"placement_{number:04d}")
             # Bytes as they are: fields hardly compress, and are read once for each block of cells.
@@ -281,7 +252,7 @@ def write_fields(
 
 def read_heads(path: str | Path) -> dict[int, HeadLabels]:
     """The heads of ``fields.h5`` by number."""
-    with _opened(path, "fields") as file:
+    with opened(path, "fields") as file:
         names = sorted(name for name in file if name.startswith("head_"))
         return {
             int(name.removeprefix("head_")): HeadLabels(file[name]["labels"][...], file[name]["affine"][...])
@@ -292,7 +263,7 @@ def read_heads(path: str | Path) -> dict[int, HeadLabels]:
 @contextmanager
 def open_fields(path: str | Path) -> Iterator[Callable[[int], GridField]]:
     """``fields.h5``, opened: a function from the number of a placement to its field."""
-    with _opened(path, "fields") as file:
+    with opened(path, "fields") as file:
 
         def field(placement: int) -> GridField:
             group = file[f"placement_{placement:04d}"]
@@ -346,7 +317,7 @@ _THRESHOLD_COLUMNS = (
 
 def write_thresholds(path: str | Path, found: SimulatedThresholds) -> None:
     """Write ``thresholds.h5``."""
-    with _create(path, "thresholds") as file:
+    with create(path, "thresholds") as file:
         for name in _THRESHOLD_COLUMNS:
             file[name] = getattr(found, name)
         for name in ("split", "subset"):
@@ -359,7 +330,7 @@ def write_thresholds(path: str | Path, found: SimulatedThresholds) -> None:
 @contextmanager
 def open_thresholds(path: str | Path) -> Iterator[SimulatedThresholds]:
     """``thresholds.h5``, opened; the cubes are read on demand."""
-    with _opened(path, "thresholds") as file:
+    with opened(path, "thresholds") as file:
         yield SimulatedThresholds(
             **{name: file[name][...] for name in _THRESHOLD_COLUMNS},
             split=np.array(_texts(file["split"])),
@@ -371,7 +342,7 @@ def open_thresholds(path: str | Path) -> Iterator[SimulatedThresholds]:
 
 def write_directions(path: str | Path, names: Sequence[str], directions: np.ndarray, threshold: np.ndarray) -> None:
     """Write ``direction_maps.h5``: thresholds (cells, D) V/m of uniform fields along directions (D, 3)."""
-    with _create(path, "direction maps") as file:
+    with create(path, "direction maps") as file:
         file["names"] = np.asarray(list(names), dtype="S")
         file["directions"] = directions
         file["threshold"] = threshold
@@ -379,7 +350,7 @@ def write_directions(path: str | Path, names: Sequence[str], directions: np.ndar
 
 def read_directions(path: str | Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names of the cells, directions (D, 3) and thresholds (cells, D) V/m."""
-    with _opened(path, "direction maps") as file:
+    with opened(path, "direction maps") as file:
         return _texts(file["names"]), file["directions"][...], file["threshold"][...]
 
 
@@ -417,7 +388,7 @@ _MAP_COLUMNS = (
 
 def write_threshold_map(path: str | Path, found: ThresholdMap) -> None:
     """Write ``threshold_map.h5``."""
-    with _create(path, "threshold map") as file:
+    with create(path, "threshold map") as file:
         for name in _MAP_COLUMNS:
             file[name] = getattr(found, name)
         file["types"] = np.asarray(list(found.types), dtype="S")
@@ -425,5 +396,5 @@ def write_threshold_map(path: str | Path, found: ThresholdMap) -> None:
 
 def read_threshold_map(path: str | Path) -> ThresholdMap:
     """What `write_threshold_map` wrote."""
-    with _opened(path, "threshold map") as file:
+    with opened(path, "threshold map") as file:
         return ThresholdMap(**{name: file[name][...] for name in _MAP_COLUMNS}, types=tuple(_texts(file["types"])))

@@ -104,19 +104,3 @@ def tissue_field(
         kept[margin:-margin, margin:-margin, margin:-margin] = True
         tissue &= kept
     return GridField(value, solver.affine, tissue)
-
-
-def solve_local(
-    head: HeadModel,
-    whole: ConductionSolver,
-    solution: Solution,
-    centre_mm: np.ndarray,
-    primary: Callable[[np.ndarray], np.ndarray],
-    sources_mm: np.ndarray,
-    *,
-    size_mm: float = 36.0,
-    spacing_mm: float = 0.5,
-) -> GridField:
-    """The field near ``centre_mm`` for one placement; for several in one place, keep a `LocalBox`."""
-    box = LocalBox(head, centre_mm, size_mm, spacing_mm)
-    return box.field(box.solve(whole, solution, primary, sources_mm))
