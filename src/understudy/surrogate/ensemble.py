@@ -76,24 +76,41 @@ def _build(definition, inputs: np.ndarray, context: np.ndarray, targets: int, ne
     return definition.build_network(inputs.shape[1], inputs.shape[2:], context.shape[1], targets, network)
 
 
-def predict_links(
+def ready_networks(
     definition: SurrogateDefinition, ensemble: Ensemble, inputs: np.ndarray, context: np.ndarray, device: torch.device
+) -> list[torch.nn.Module]:
+    """The members as modules with their weights, for raw inputs (N, C, ...) and context (N, Cx) of these shapes."""
+    inputs, context = definition.apply_inputs(ensemble.input_state, inputs[:1], context[:1])
+    networks = []
+    for member in ensemble.members:
+        module = _build(definition, inputs, context, len(ensemble.target_transform.links), ensemble.network)
+        module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in member.weights.items()})
+        networks.append(module.to(device).eval())
+    return networks
+
+
+def predict_links(
+    definition: SurrogateDefinition,
+    ensemble: Ensemble,
+    inputs: np.ndarray,
+    context: np.ndarray,
+    device: torch.device,
+    networks: Sequence[torch.nn.Module] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Standardised link values of raw inputs (N, C, ...) and context (N, Cx).
+
+    Parameters
+    ----------
+    networks : from `ready_networks`, for those who predict piece by piece; None makes them here.
 
     Returns
     -------
     mean (N, T) float64 over the members, spread (N, T) float64 (population standard deviation over the members), and
     the transformed inputs and context, for those who need them too.
     """
+    networks = networks or ready_networks(definition, ensemble, inputs, context, device)
     inputs, context = definition.apply_inputs(ensemble.input_state, inputs, context)
-    targets = len(ensemble.target_transform.links)
-    networks = []
-    for member in ensemble.members:
-        module = _build(definition, inputs, context, targets, ensemble.network)
-        module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in member.weights.items()})
-        networks.append(module.to(device).eval())
-    result = torch.empty((len(networks), len(inputs), targets))
+    result = torch.empty((len(networks), len(inputs), len(ensemble.target_transform.links)))
     x, c = torch.from_numpy(inputs), torch.from_numpy(context)
     size = BATCH[device.type]
     with torch.inference_mode():

@@ -13,7 +13,7 @@ from understudy.errors import InputError
 from understudy.surrogate.conformal import scale
 from understudy.surrogate.definition import SurrogateDefinition
 from understudy.surrogate.device import choose_device, repeatable
-from understudy.surrogate.ensemble import predict_links
+from understudy.surrogate.ensemble import predict_links, ready_networks
 from understudy.surrogate.model_file import SurrogateModel, read_model
 from understudy.surrogate.novelty import novelty_score
 
@@ -103,9 +103,11 @@ def predict_checked(
     that share an operation than they gain, and the result does not depend on their number.
     """
 
+    networks = ready_networks(definition, model.ensemble, inputs, context, device)
+
     def piece(start: int) -> tuple[np.ndarray, ...]:
         part = slice(start, start + _PIECE)
-        centre, spread, x, c = predict_links(definition, model.ensemble, inputs[part], context[part], device)
+        centre, spread, x, c = predict_links(definition, model.ensemble, inputs[part], context[part], device, networks)
         novelty = novelty_score(model.novelty, x, c)
         half = scale(model.scale, centre, spread, novelty) * model.quantile
         transform = model.ensemble.target_transform
