@@ -6,7 +6,7 @@ import torch
 
 from understudy.axon.config import Network
 from understudy.axon.layouts import target_names
-from understudy.axon.surrogate import MEMORY_MS, SURROGATE, strain_rate
+from understudy.axon.surrogate import MEMORY_MS, SLOW_MS, SURROGATE, strain_rate
 
 NONE = np.empty((3, 0))
 
@@ -59,7 +59,10 @@ def test_inputs_are_scaled_over_the_fitted_cases_only():
 
 
 def test_memories_of_a_ramp_are_those_of_a_maxwell_branch():
-    """q' = r - q/T gives q = r T (1 - exp(-t/T)); the exact step reproduces it for strain linear in time."""
+    """q' = r - q/T gives q = r T (1 - exp(-t/T)); the exact step reproduces it for strain linear in time.
+
+    Creep is the ramp less that.
+    """
     samples, rate_per_ms = 101, 1e-3
     ramp = (rate_per_ms * np.arange(float(samples)))[None, None].astype(np.float32)
     state = {"size": np.ones(2 + len(MEMORY_MS), dtype=np.float32), "context_mean": 0.0, "context_deviation": 1.0}
@@ -67,8 +70,11 @@ def test_memories_of_a_ramp_are_those_of_a_maxwell_branch():
     t = np.arange(samples)
     np.testing.assert_allclose(channels[0, 0], ramp[0, 0])
     for memory, time_ms in zip(channels[0, 1:-1], MEMORY_MS, strict=True):
+        expected = rate_per_ms * time_ms * -np.expm1(-t / time_ms)
+        if time_ms >= SLOW_MS:
+            expected = ramp[0, 0] - expected
         # float32.
-        np.testing.assert_allclose(memory, rate_per_ms * time_ms * -np.expm1(-t / time_ms), rtol=2e-5, atol=1e-7)
+        np.testing.assert_allclose(memory, expected, rtol=2e-5, atol=2e-7)
 
 
 def test_network_remembers_what_came_first():
@@ -107,3 +113,13 @@ def test_network_of_the_configuration_treats_cases_apart():
     # float32 sums in another order.
     torch.testing.assert_close(alone[0], together[4], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(moved, together)
+
+
+def test_members_share_what_depends_on_no_weight():
+    torch.manual_seed(2)
+    one, other = (SURROGATE.build_network(6, (101,), 2, 12, Network().model_dump()).eval() for _ in range(2))
+    inputs, context = torch.randn(5, 6, 101), torch.randn(5, 2)
+    with torch.inference_mode():
+        prepared = one.prepare(inputs)
+        assert torch.equal(one.respond(prepared, context), one(inputs, context))
+        assert torch.equal(other.respond(prepared, context), other(inputs, context))

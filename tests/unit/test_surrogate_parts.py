@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from toy_surrogate_study import TOY, toy_cases
 
 from understudy.errors import InputError
+from understudy.surrogate.baselines import fit_baselines
 from understudy.surrogate.comparison import judge_coverage, paired_difference, resampled_weights
+from understudy.surrogate.config import Evaluation
 from understudy.surrogate.conformal import conformal_quantile, fit_scale, scale
+from understudy.surrogate.definition import Cases
 from understudy.surrogate.folds import early_stopping_cases, grouped_folds, nested_subsets, random_folds
 from understudy.surrogate.network_fit import batch_size_of, learning_rate_at
 from understudy.surrogate.novelty import fit_novelty, novelty_score
@@ -169,3 +173,14 @@ def test_small_sets_get_small_batches_and_the_schedule_ends_at_zero():
     assert [batch_size_of(n, 64) for n in (5, 40, 200, 4000)] == [5, 8, 25, 64]
     rates = [learning_rate_at(step, 100, 1e-3) for step in range(100)]
     assert max(rates) == pytest.approx(1e-3) and rates[0] < 1e-3 and rates[-1] < 1e-6
+
+
+def test_baselines_mean_the_same_without_their_scales():
+    inputs, targets, group = toy_cases(4, 20, 3)
+    cases = Cases(inputs, np.empty((80, 0)), targets, group, np.arange(80))
+    fitted = fit_baselines(TOY, cases, ["peak_response", "failed_share"], Evaluation(), np.random.default_rng(1))
+    for name, baseline in fitted.items():
+        mean, scales = baseline.links(cases.inputs, cases.context)
+        alone, ones = baseline.links(cases.inputs, cases.context, scales=False)
+        np.testing.assert_array_equal(alone, mean)
+        assert (ones == 1).all() and (scales.shape == (80, 2)) == (name == "gaussian_process")

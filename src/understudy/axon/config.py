@@ -458,10 +458,10 @@ class Injury(Section):
 class Network(Section):
     """The network of the axon surrogate."""
 
-    mixtures: int = quantity(24, "1", "learned mixtures of strain and its memories", "choice", ge=2)
+    mixtures: int = quantity(16, "1", "learned mixtures of strain and its memories", "choice", ge=2)
     block_ms: int = quantity(10, "ms", "time over which a mixture's maximum is taken at once", "choice", ge=1, le=50)
-    widths: tuple[int, ...] = quantity((48, 48), "1", "widths of the dense layers at each block of time", "choice")
-    hidden: int = quantity(192, "1", "width of the two dense layers after pooling", "choice", ge=8)
+    widths: tuple[int, ...] = quantity((32, 32), "1", "widths of the dense layers at each block of time", "choice")
+    hidden: int = quantity(128, "1", "width of the two dense layers after pooling", "choice", ge=8)
 
 
 class AxonConfig(Section):

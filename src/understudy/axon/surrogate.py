@@ -2,9 +2,9 @@
 
 Inputs are histories of fibre strain, (N, 1, samples) at 1 ms. Links that creep and break remember in two ways, and the
 network is given both: fading memories of the strain (the Maxwell branch of a standard linear solid, at time constants
-that span those of the links and of the slip that they retard), and running maxima of learned mixtures of them, because
-a link that broke stays broken. Responses go through asinh, which keeps small strains apart without letting large ones
-dominate; failed fractions go through a logit whose offset keeps 0 and 1 finite.
+that span those of the links and of the slip that they retard; of the slow ones, what has crept), and running maxima of
+learned mixtures of them, because a link that broke stays broken. Responses go through asinh, which keeps small strains
+apart without letting large ones dominate; failed fractions go through a logit whose offset keeps 0 and 1 finite.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ STEP_S = 1e-3
 MEMORY_MS = (9.0, 20.0, 50.0, 200.0)
 """Time constants of the memories: from a tau link's own relaxation (theta over beta, 9 ms) to the slowest slip mode of
 a microtubule in the shear-lag limit (about 200 ms), by factors of two to four."""
+SLOW_MS = 50.0
+"""From this time constant on a channel is the creep, strain less its memory. A slow memory is nearly the strain itself;
+what their difference says would have to come out of large weights that cancel."""
 # Strain below which a response counts as linear in it.
 SMALL_STRAIN = 0.02
 # Offset of a failed fraction in its logit: about 100 links less than 1 % of which are resolved.
@@ -46,7 +49,7 @@ def strain_rate(strain: np.ndarray) -> np.ndarray:
 
 @cache
 def _memory_matrix(samples: int) -> np.ndarray:
-    """(samples, memories * samples) float32: histories times this are their memories, one after the other.
+    """(samples, memories * samples) float32: histories times this are their memories or creeps, one after the other.
 
     A memory obeys q' = strain' - q/T, stepped exactly for strain linear in time: q <- E q + H (strain step), with
     E = exp(-dt/T) and H = (1 - E) T/dt; it is at rest before the first sample.
@@ -59,12 +62,12 @@ def _memory_matrix(samples: int) -> np.ndarray:
         # From strain steps to strains: each strain ends one step and begins the next.
         to_strain = to_steps.copy()
         to_strain[:, :-1] -= to_steps[:, 1:]
-        parts.append(to_strain.T)
+        parts.append((to_strain if memory_ms < SLOW_MS else np.eye(samples) - to_strain).T)
     return np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.float32)
 
 
 def _channels(inputs: np.ndarray) -> np.ndarray:
-    """Strain, its memories and compressed strain: (N, 2 + memories, samples)."""
+    """Strain, its memories or creeps and compressed strain: (N, 2 + memories, samples)."""
     strain = np.asarray(inputs[:, 0], dtype=np.float32)
     n, samples = strain.shape
     channels = np.empty((n, 2 + len(MEMORY_MS), samples), dtype=np.float32)
