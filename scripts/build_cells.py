@@ -58,6 +58,7 @@ def run(arguments: Namespace) -> None:
                 tolerance=engine.tolerance,
                 limit=engine.limit_V_per_m,
                 order=engine.order,
+                precision=engine.precision,
             ).threshold
 
         def simulate(cases: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:

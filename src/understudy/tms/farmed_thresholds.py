@@ -27,6 +27,7 @@ from understudy.tms.pulses import Pulse
 from understudy.tms.terminal_features import (
     TerminalResponse,
     context_of,
+    lone_terminal_threshold,
     terminal_inputs,
     terminal_response,
 )
@@ -129,6 +130,7 @@ class ThresholdSimulator:
             self.waveforms[pulse],
             self.dt_ms,
             order=engine.order,
+            precision=engine.precision,
             rest_mV=self.rest(cell),
             **options,
         )
@@ -226,12 +228,14 @@ def farm_thresholds(
         rows = np.asarray(numbers)
         cell, pulse = int(cases.cell[rows[0]]), int(cases.pulse[rows[0]])
         potential, centre, cube = sampled(simulator, cases, rows, field_of, with_cube=with_inputs)
-        found = simulator.thresholds(cell, pulse, potential)
+        inputs = terminal_inputs(simulator.response(cell, pulse), potential)
+        guess = lone_terminal_threshold(inputs, simulator.engine.limit_V_per_m)
+        found = simulator.thresholds(cell, pulse, potential, guess)
         named = {"threshold": found.threshold, "site": found.site, "time_ms": found.time_ms, "runs": found.runs}
         if with_inputs:
             offsets = cube_points(simulator.cells[cell].cell_type)
             filled, coefficients = filled_cube(cube, offsets, centre)
-            named["inputs"] = terminal_inputs(simulator.response(cell, pulse), potential)
+            named["inputs"] = inputs
             named["centre_field"], named["coefficients"] = centre, coefficients
             named["cube"], named["cube_strength"] = cube_inputs(filled)
         for n, case in enumerate(numbers):

@@ -61,12 +61,14 @@ CHANNELS = (
     _Column("log_impedance_late", "log Mohm"),
 )
 """Channels of `terminal_inputs`: the largest polarisation in time, the one at which a lone node would fire,
-polarisations upstream at that time over the first, and the static descriptors."""
+polarisations upstream at that time (or one close to it) over the first, and the static descriptors."""
 
 _NEAR_UM = 100.0
 _SHARE_UM = 200.0
 # Courses with less than this of the largest one's amplitude are left out.
 _COURSE_TOLERANCE = 3e-4
+# Times at which the places upstream are known; a peak between two takes the nearer one.
+_UPSTREAM_TIMES = 12
 # Places whose responses are held in memory together.
 _PLACES = 64
 # Cases that are worked on together.
@@ -127,9 +129,11 @@ class TerminalResponse:
 
     Attributes
     ----------
-    course : (T, r) courses in time at `SAMPLE_MS`, of which all polarisations are mixtures.
+    course : (r, T) float32 courses in time at `SAMPLE_MS`, of which all polarisations are mixtures.
     mixture : (M, Q r) float32: quasi-potentials times this are the shares of the courses at the terminals.
-    upstream : (Q, U, r, M) float32: the same upstream of each terminal, needed for a few terminals of a case only.
+    upstream : (P, Q, U, M) float32: polarisation upstream of each terminal at a few times, needed for a few terminals
+        of a case only.
+    upstream_of : (T,) number of the time among those that is nearest to a sample.
     static : (Q, S) float32 descriptors, with the impedances.
     node : (Q, 3) resting potential in mV, capacitance in nF and resistance in Mohm of the terminals.
     """
@@ -137,6 +141,7 @@ class TerminalResponse:
     course: np.ndarray
     mixture: np.ndarray
     upstream: np.ndarray
+    upstream_of: np.ndarray
     static: np.ndarray
     node: np.ndarray
 
@@ -171,27 +176,49 @@ def terminal_response(
     def respond(places: np.ndarray) -> np.ndarray:
         return linear_response(compartments, waveform, dt_ms, samples, places, rest_mV=rest, dtype=np.float32)
 
-    # The courses of the terminals serve the places upstream as well.
-    flat = respond(terminal).reshape(len(samples), -1)
+    response = respond(terminal)
+    flat = response.reshape(len(samples), -1)
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
-    course = vectors[:, values > _COURSE_TOLERANCE**2 * values[-1]]
-    places, number = np.unique(probes.probe, return_inverse=True)
-    shares = np.empty((course.shape[1], len(places), len(compartments)), dtype=np.float32)
+    course = vectors[:, values > _COURSE_TOLERANCE**2 * values[-1]].T.astype(np.float32)
+    mixture = np.tensordot(course, response, axes=1).transpose(2, 1, 0)
+    times = _frequent_peaks(response, compartments.centre)
+    places, number = np.unique(probes.probe[:, 1:], return_inverse=True)
+    upstream = np.empty((len(times), len(places), len(compartments)), dtype=np.float32)
     for start in range(0, len(places), _PLACES):
         part = slice(start, start + _PLACES)
-        shares[:, part] = np.tensordot(course.T.astype(np.float32), respond(places[part]), axes=1)
-    shares = shares[:, number.reshape(probes.probe.shape)]
+        upstream[:, part] = respond(places[part])[times]
     steps = np.round(np.array(IMPEDANCE_MS) / dt_ms).astype(np.int64)
     charged = current_response(compartments, np.ones(steps[-1]), dt_ms, steps, terminal, rest_mV=rest)
     impedance = charged[:, np.arange(len(terminal)), terminal].T
     return TerminalResponse(
         course,
-        np.ascontiguousarray(shares[:, :, 0].transpose(2, 1, 0).reshape(len(compartments), -1)),
-        np.ascontiguousarray(shares[:, :, 1:].transpose(1, 2, 0, 3)),
+        np.ascontiguousarray(mixture.reshape(len(compartments), -1)),
+        np.ascontiguousarray(upstream[:, number.reshape(len(terminal), -1)]),
+        np.abs(np.arange(len(samples))[:, None] - times).argmin(axis=1),
         np.concatenate([probes.descriptors, np.log(impedance)], axis=1).astype(np.float32),
         # A brief current charges the capacitance, a long one meets the resistance.
         np.stack([rest[terminal], IMPEDANCE_MS[0] / impedance[:, 0], impedance[:, 1]], axis=1),
     )
+
+
+def _frequent_peaks(response: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Samples, ascending and at most `_UPSTREAM_TIMES`: those at which terminals peak in uniform fields from all sides,
+    and others that leave no wide gaps.
+
+    ``response`` (T, Q, M) of the terminals, ``centre`` (M, 3) of the compartments.
+    """
+    sides = np.array([side for side in np.ndindex(3, 3, 3) if side != (1, 1, 1)]) - 1.0
+    potential = -1e-3 * centre @ (sides / np.linalg.norm(sides, axis=1, keepdims=True)).T
+    polarisation = response @ potential.astype(np.float32)
+    peak = polarisation.max(axis=0)
+    strong = peak >= WEAKEST * peak.max(axis=0)
+    found = np.sort(polarisation.argmax(axis=0)[strong])
+    times = np.unique(np.quantile(found, np.linspace(0, 1, _UPSTREAM_TIMES // 2), method="nearest")).tolist()
+    while len(times) < _UPSTREAM_TIMES and np.diff([-1, *times, len(response)]).max() > 2:
+        edges = np.array([-1, *times, len(response)])
+        widest = np.diff(edges).argmax()
+        times = sorted([*times, int(edges[widest] + edges[widest + 1]) // 2])
+    return np.array(times)
 
 
 def terminal_inputs(response: TerminalResponse, potential: np.ndarray) -> np.ndarray:
@@ -207,13 +234,11 @@ def terminal_inputs(response: TerminalResponse, potential: np.ndarray) -> np.nda
 
 
 def _inputs_of_block(response: TerminalResponse, potential: np.ndarray) -> np.ndarray:
-    count, rank = len(potential), response.course.shape[1]
-    course = response.course.astype(np.float32)
-    shares = (potential @ response.mixture).reshape(count, len(response.static), rank)
-    polarisation = shares @ course.T
+    count = len(potential)
+    shares = (potential @ response.mixture).reshape(count, len(response.static), -1)
     kept = min(TERMINALS, len(response.static))
-    chosen = np.argsort(-polarisation.max(axis=2), axis=1, kind="stable")[:, :kept]
-    polarisation = np.take_along_axis(polarisation, chosen[:, :, None], axis=1)
+    chosen = np.argsort(-_peaks(shares, response.course), axis=1, kind="stable")[:, :kept]
+    polarisation = np.take_along_axis(shares, chosen[:, :, None], axis=1) @ response.course
     time = polarisation.argmax(axis=2)
     peak = np.take_along_axis(polarisation, time[:, :, None], axis=2)[:, :, 0]
     there = (peak > 0) & (peak >= WEAKEST * peak[:, :1])
@@ -221,7 +246,7 @@ def _inputs_of_block(response: TerminalResponse, potential: np.ndarray) -> np.nd
     critical = critical_polarisation(
         np.where(there[:, :, None], polarisation, 0), SAMPLE_MS, *response.node[chosen].T.swapaxes(1, 2)
     )
-    upstream = _upstream(response.upstream, potential, chosen, course[time], there)
+    upstream = _upstream(response.upstream, potential, chosen, response.upstream_of[time], there)
     channels = np.concatenate(
         [
             peak[:, None],
@@ -236,24 +261,53 @@ def _inputs_of_block(response: TerminalResponse, potential: np.ndarray) -> np.nd
     return found
 
 
+@njit(cache=True, fastmath={"nnan", "ninf", "nsz", "reassoc", "contract"})
+def _peaks(shares, course):
+    """Largest polarisation in time (N, Q) of courses (r, T) mixed by shares (N, Q, r)."""
+    cases, terminals, rank = shares.shape
+    samples = course.shape[1]
+    found = np.empty((cases, terminals), dtype=np.float32)
+    mixed = np.empty(samples, dtype=np.float32)
+    for n in range(cases):
+        for q in range(terminals):
+            mixed[:] = 0
+            for r in range(rank):
+                share = shares[n, q, r]
+                for t in range(samples):
+                    mixed[t] += share * course[r, t]
+            largest = mixed[0]
+            for t in range(samples):
+                largest = max(largest, mixed[t])
+            found[n, q] = largest
+    return found
+
+
 @njit(cache=True, fastmath={"reassoc", "contract"})
-def _upstream(response, potential, chosen, course, there):
-    """Polarisation (N, U, K) upstream of the chosen terminals, (N, K), with courses of weights (N, K, r)."""
+def _upstream(response, potential, chosen, time, there):
+    """Polarisation (N, U, K) upstream of the chosen terminals, (N, K), at these times (N, K) of the response."""
     cases, terminals = chosen.shape
-    _, places, rank, count = response.shape
+    places, count = response.shape[2:]
     found = np.zeros((cases, places, terminals), dtype=np.float32)
     for n in range(cases):
         for k in range(terminals):
             if there[n, k]:
                 for place in range(places):
                     total = np.float32(0)
-                    for r in range(rank):
-                        part = np.float32(0)
-                        for m in range(count):
-                            part += response[chosen[n, k], place, r, m] * potential[n, m]
-                        total += course[n, k, r] * part
+                    for m in range(count):
+                        total += response[time[n, k], chosen[n, k], place, m] * potential[n, m]
                     found[n, place, k] = total
     return found
+
+
+def lone_terminal_threshold(inputs: np.ndarray, limit: float) -> np.ndarray:
+    """Amplitude (N,) in V/m at which the first terminal would fire if it stood alone, at most ``limit``.
+
+    Within some 5 % of the threshold: where the engine's search begins, not what it finds.
+    """
+    polarisation, critical = np.asarray(inputs[:, 0], dtype=float), np.asarray(inputs[:, 1], dtype=float)
+    there = polarisation > 0
+    alone = np.where(there, critical / np.where(there, polarisation, 1.0), np.inf)
+    return np.minimum(alone.min(axis=1), limit)
 
 
 CONTEXT = tuple(_Column(f"is_{name}", "1") for name in CELL_TYPES)
