@@ -255,6 +255,8 @@ def farm_thresholds(
         label=label,
         largest_failed=largest_failed,
         recompute=recompute,
+        # Inputs of a block come from one matrix product, whose rounding depends on its size.
+        coupled=True,
         **options,
     )
     if stage.job is None:
