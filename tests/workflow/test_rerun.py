@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-import typing
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-import yaml
 from conftest import Project
-
-from understudy import settings
+from rerun_table import SURROGATE, RerunTable, add_logic, put, tiny_values, write_values
 
 # Rules that compute with the injury model.
 INJURY = {
@@ -77,23 +73,9 @@ FEEDS = {
     "write_report": set(),
 }
 ALL = set(FEEDS)
-SURROGATE = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", "evaluate_surrogate"}
 COMPARISONS = {"compare_criteria", "compare_sexes", "compare_samplings"}
 # Rules that fit networks.
 FITS = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", *COMPARISONS}
-
-
-def downstream(*rules: str) -> set[str]:
-    """The rules and everything that they feed."""
-    found: set[str] = set()
-    waiting = list(rules)
-    while waiting:
-        rule = waiting.pop()
-        if rule not in found:
-            found.add(rule)
-            waiting.extend(FEEDS[rule])
-    return found
-
 
 # Where a key of the configuration first acts. The longest prefix counts; keys that no stage reads rerun nothing.
 FIRST = {
@@ -157,28 +139,8 @@ FIRST = {
     "axon.surrogate.evaluation": {"measure_learning_curve", "evaluate_surrogate", "compare_criteria"},
 }
 
-
-def first_rules(key: str) -> set[str]:
-    """Rules that read a key themselves."""
-    prefix = max((known for known in FIRST if key == known or key.startswith(f"{known}.")), key=len)
-    return FIRST[prefix]
-
-
-def get(values: Any, dotted: str) -> Any:
-    for part in dotted.split("."):
-        values = values[part]
-    return values
-
-
-def put(values: dict, dotted: str, value: Any) -> None:
-    *parents, last = dotted.split(".")
-    for part in parents:
-        values = values.setdefault(part, {})
-    values[last] = value
-
-
 # Keys whose nearest other value needs a second key, or more than a nudge.
-OTHER_VALUES: dict[str, dict[str, Any]] = {
+OTHER_VALUES = {
     "axon.impacts.source": {"axon.impacts.source": "csv", "axon.impacts.csv_folder": "pulses"},
     "axon.impacts.csv_folder": {"axon.impacts.csv_folder": "pulses"},
     "axon.impacts.axial_share": {"axon.impacts.axial_share": 0.5, "axon.impacts.coronal_share": 0.2},
@@ -200,91 +162,26 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "axon.comparison.sampling_sizes": {"axon.comparison.sampling_sizes": [20, 50]},
     "axon.network.widths": {"axon.network.widths": [8, 16]},
     "axon.surrogate.learning_curve.sizes": {"axon.surrogate.learning_curve.sizes": [20, 50]},
-    "data_dir": {"data_dir": "elsewhere"},
-    "execution.launcher": {"execution.launcher": "mpirun"},
 }
-# `run` names the folder and `studies` the targets: they make another run, not a changed one.
-NOT_KEYS_OF_A_RESULT = {"run", "studies"}
-
-
-def changed(key: str, field: Any, now: Any) -> dict[str, Any]:
-    """Another accepted value of a key, with the keys that must change with it."""
-    if key in OTHER_VALUES:
-        return OTHER_VALUES[key]
-    options = field.annotation.__args__ if typing.get_origin(field.annotation) is Literal else None
-    if options is not None:
-        return {key: next(option for option in options if option != now)}
-    if isinstance(now, bool):
-        return {key: not now}
-    if isinstance(now, int):
-        return {key: now + 1}
-    if isinstance(now, float):
-        return {key: now * 0.99 if now else 0.01}
-    raise AssertionError(f"{key}: no other value known for {now!r} ({field.annotation})")
-
-
-def all_keys() -> dict[str, Any]:
-    return {
-        key: field
-        for key, field in settings.all_fields()
-        if key not in NOT_KEYS_OF_A_RESULT and not key.startswith("tms.")
-    }
-
-
-def tiny_values(project: Project) -> dict[str, Any]:
-    return yaml.safe_load((project.folder / "tests" / "tiny.yaml").read_text())
+TABLE = RerunTable("axon", FEEDS, FIRST, OTHER_VALUES)
 
 
 def test_every_key_reaches_exactly_the_stages_that_read_it(finished: Project) -> None:
-    """Every key in turn: the stage files that change are those of the rules that the table names."""
-    values = tiny_values(finished)
-    before = settings.load(values)
-    stages = settings.load_stages("axon")
-    assert not {key for key in all_keys() if not any(key == k or key.startswith(f"{k}.") for k in FIRST)}
-    for key, field in all_keys().items():
-        other = yaml.safe_load(yaml.safe_dump(values))
-        for name, value in changed(key, field, get(before.model_dump(mode="json"), key)).items():
-            put(other, name, value)
-        after = settings.load(other)
-        assert after != before, key
-        found = {
-            stage
-            for stage in stages
-            if settings.stage_values(before, "axon", stage) != settings.stage_values(after, "axon", stage)
-        }
-        assert found == first_rules(key), key
+    TABLE.hold_stages(finished)
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in all_keys()])
+@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in TABLE.fields()])
 def test_every_key_reruns_exactly_its_rules(project: Project, key: str) -> None:
-    """Every key in turn through Snakemake itself."""
-    values = tiny_values(project)
-    now = get(settings.load(values).model_dump(mode="json"), key)
-    for name, value in changed(key, all_keys()[key], now).items():
-        put(values, name, value)
     (project.folder / "data" / "pulses").mkdir(parents=True)
     (project.folder / "data" / "pulses" / "a.csv").write_text("time_ms\n")
-    (project.folder / "tests" / "tiny.yaml").write_text(yaml.safe_dump(values))
-    assert project.planned() == downstream(*first_rules(key))
+    TABLE.hold_key(project, key)
 
 
 @pytest.mark.parametrize(
     "key", ["seed", "axon.head.scale", "axon.injury.dt_ms", "axon.surrogate.training.epochs", "execution.ranks"]
 )
 def test_one_key_of_each_kind_reruns_exactly_its_rules(project: Project, key: str) -> None:
-    test_every_key_reruns_exactly_its_rules(project, key)
-
-
-def edit(project: Project, module: str, old: str, new: str) -> None:
-    path = project.folder / module
-    text = path.read_text()
-    assert old in text, f"{module} has no {old!r}"
-    path.write_text(text.replace(old, new, 1))
-
-
-def add_logic(project: Project, module: str) -> None:
-    path = project.folder / module
-    path.write_text(path.read_text() + "\n\nADDED = 1\n")
+    TABLE.hold_key(project, key)
 
 
 def test_finished_run_has_nothing_to_do(finished: Project) -> None:
@@ -335,7 +232,7 @@ def test_empty_results_give_all_jobs(empty_project: Project) -> None:
 )
 def test_logic_changed_in_a_module(project: Project, module: str, first: set[str]) -> None:
     add_logic(project, module)
-    assert project.planned() == downstream(*first)
+    assert project.planned() == TABLE.downstream(*first)
 
 
 def test_comment_and_docstring_rerun_nothing(project: Project) -> None:
@@ -380,7 +277,7 @@ def test_git_checkout_reruns_nothing_with_a_large_input(project: Project) -> Non
     values = tiny_values(project)
     put(values, "axon.fibres.source", "tractogram")
     put(values, "axon.fibres.tractogram", "large.trk")
-    (project.folder / "tests" / "tiny.yaml").write_text(yaml.safe_dump(values))
+    write_values(project, values)
     assert project.planned() == ALL
     process = project.snakemake("--until", "map_fibre_orientation")
     assert process.returncode == 0, process.stdout + process.stderr

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import typing
-from typing import Any, Literal
-
 import pytest
-import yaml
 from conftest import Project
-from test_rerun import add_logic, get, put
+from rerun_table import SURROGATE, RerunTable, add_logic
 
-from understudy import settings
-
-SURROGATE = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", "evaluate_surrogate"}
 FITS = {"train_surrogate", "cross_validate_surrogate", "measure_learning_curve", "compare_models"}
 # Rules that find thresholds with the engine.
 ENGINE = {"build_cells", "simulate_thresholds", "measure_threshold_noise", "map_directions", "verify_tms"}
@@ -103,7 +96,7 @@ FIRST = {
 }
 
 # Keys whose nearest other value needs a second key, or more than a nudge.
-OTHER_VALUES: dict[str, dict[str, Any]] = {
+OTHER_VALUES = {
     "tms.cells.types": {"tms.cells.types": ["L23_PC", "L5_TTPC"]},
     "tms.cells.real_source": {"tms.cells.real_source": "auto"},
     "tms.cells.real_files": {"tms.cells.real_files": ["a.swc"], "tms.cells.real_types": ["L23_PC"]},
@@ -124,69 +117,12 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
     "tms.comparison.published_filters": {"tms.comparison.published_filters": [4, 5]},
     "tms.comparison.published_dense": {"tms.comparison.published_dense": [5]},
     "tms.surrogate.learning_curve.sizes": {"tms.surrogate.learning_curve.sizes": [20, 50]},
-    "data_dir": {"data_dir": "elsewhere"},
-    "execution.launcher": {"execution.launcher": "mpirun"},
 }
-
-
-def downstream(*rules: str) -> set[str]:
-    """The rules and everything that they feed."""
-    found: set[str] = set()
-    waiting = list(rules)
-    while waiting:
-        rule = waiting.pop()
-        if rule not in found:
-            found.add(rule)
-            waiting.extend(FEEDS[rule])
-    return found
-
-
-def first_rules(key: str) -> set[str]:
-    """Rules that read a key themselves."""
-    prefix = max((known for known in FIRST if key == known or key.startswith(f"{known}.")), key=len)
-    return FIRST[prefix]
-
-
-def changed(key: str, field: Any, now: Any) -> dict[str, Any]:
-    """Another accepted value of a key, with the keys that must change with it."""
-    if key in OTHER_VALUES:
-        return OTHER_VALUES[key]
-    if typing.get_origin(field.annotation) is Literal:
-        return {key: next(option for option in field.annotation.__args__ if option != now)}
-    if isinstance(now, bool):
-        return {key: not now}
-    return {key: now + 1 if isinstance(now, int) else now * 0.99}
-
-
-def all_keys() -> dict[str, Any]:
-    return {
-        key: field
-        for key, field in settings.all_fields()
-        if key not in ("run", "studies") and not key.startswith("axon.")
-    }
-
-
-def tiny_values(project: Project) -> dict[str, Any]:
-    return yaml.safe_load((project.folder / project.configuration).read_text())
+TABLE = RerunTable("tms", FEEDS, FIRST, OTHER_VALUES)
 
 
 def test_every_key_reaches_exactly_the_stages_that_read_it(finished_tms: Project) -> None:
-    values = tiny_values(finished_tms)
-    before = settings.load(values)
-    stages = settings.load_stages("tms")
-    assert not {key for key in all_keys() if not any(key == k or key.startswith(f"{k}.") for k in FIRST)}
-    for key, field in all_keys().items():
-        other = yaml.safe_load(yaml.safe_dump(values))
-        for name, value in changed(key, field, get(before.model_dump(mode="json"), key)).items():
-            put(other, name, value)
-        after = settings.load(other)
-        assert after != before, key
-        found = {
-            stage
-            for stage in stages
-            if settings.stage_values(before, "tms", stage) != settings.stage_values(after, "tms", stage)
-        }
-        assert found == first_rules(key), key
+    TABLE.hold_stages(finished_tms)
 
 
 def write_sources(project: Project) -> None:
@@ -197,30 +133,16 @@ def write_sources(project: Project) -> None:
     (data / "coil.ccd").write_text("# coil\n1\n0 0 0 0 0 1\n")
 
 
-def one_key_of_each_line() -> list[str]:
-    """The first key that each line of the table speaks of; the test above holds that the others reach the same."""
-    found: dict[str, str] = {}
-    for key in all_keys():
-        prefix = max((known for known in FIRST if key == known or key.startswith(f"{known}.")), key=len)
-        found.setdefault(prefix, key)
-    return list(found.values())
-
-
-@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in one_key_of_each_line()])
+@pytest.mark.parametrize("key", [pytest.param(key, marks=pytest.mark.slow) for key in TABLE.one_key_of_each_line()])
 def test_a_key_of_each_line_reruns_exactly_its_rules(project_tms: Project, key: str) -> None:
-    """Through Snakemake itself."""
-    values = tiny_values(project_tms)
-    now = get(settings.load(values).model_dump(mode="json"), key)
-    for name, value in changed(key, all_keys()[key], now).items():
-        put(values, name, value)
+    """The test above holds that the other keys of a line reach the same stages."""
     write_sources(project_tms)
-    (project_tms.folder / project_tms.configuration).write_text(yaml.safe_dump(values))
-    assert project_tms.planned() == downstream(*first_rules(key))
+    TABLE.hold_key(project_tms, key)
 
 
 @pytest.mark.parametrize("key", ["tms.head.voxel_mm", "tms.engine.dt_us", "tms.comparison.published_epochs"])
 def test_one_key_of_each_kind_reruns_exactly_its_rules(project_tms: Project, key: str) -> None:
-    test_a_key_of_each_line_reruns_exactly_its_rules(project_tms, key)
+    TABLE.hold_key(project_tms, key)
 
 
 def test_finished_run_has_nothing_to_do(finished_tms: Project) -> None:
@@ -238,7 +160,7 @@ def test_finished_run_has_nothing_to_do(finished_tms: Project) -> None:
 )
 def test_logic_changed_in_a_module(project_tms: Project, module: str, first: set[str]) -> None:
     add_logic(project_tms, module)
-    assert project_tms.planned() == downstream(*first)
+    assert project_tms.planned() == TABLE.downstream(*first)
 
 
 def test_an_edited_mechanism_is_compiled_anew(project_tms: Project) -> None:
