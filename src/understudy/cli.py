@@ -16,6 +16,7 @@ from understudy.provenance.findings import verdict_text
 from understudy.provenance.fingerprint import REPOSITORY
 from understudy.provenance.reference import audit_reference, publish, reference_folders
 from understudy.provenance.resume import latest_run, resume
+from understudy.provenance.trace import trace, trace_text
 
 
 def _audit(arguments: argparse.Namespace) -> int:
@@ -35,6 +36,12 @@ def _audit(arguments: argparse.Namespace) -> int:
                 paths = [path for path, found in verdict["states"].items() if found == state]
                 print(f"  {state}: {', '.join(paths) or 'none'}")
     return 0 if all(verdict["passed"] for verdict in verdicts.values()) else 1
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    """Print a result's ancestry as a tree: jobs, configuration keys, code, environment, down to raw data."""
+    print(trace_text(trace(arguments.file), files=arguments.files))
+    return 0
 
 
 def default_model(study: str) -> Path:
@@ -154,6 +161,10 @@ def parser() -> argparse.ArgumentParser:
     sub = command("audit", _audit)
     sub.add_argument("folder", type=Path, help="results/<run>, or results/reference")
     sub.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+    sub = command("trace", _trace)
+    sub.add_argument("file", type=Path, help="a result of a run, or of results/reference")
+    sub.add_argument("--files", action="store_true", help="name each file of the code with its digest")
 
     sub = command("predict", _predict)
     sub.add_argument("study", help="study of the model, such as axon")

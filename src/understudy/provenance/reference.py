@@ -19,7 +19,7 @@ from typing import Any
 from understudy.errors import InputError
 from understudy.provenance.audit import audit, checks_of, verdict_of
 from understudy.provenance.file_checks import Tree, add_records, run_tree
-from understudy.provenance.findings import finding, verdict_text
+from understudy.provenance.findings import Finding, finding, verdict_text
 from understudy.provenance.record import sealed
 from understudy.provenance.run_folder import EXTERNAL, RECORD_SUFFIX, REPORT_FILES, require_run_folder
 
@@ -196,6 +196,29 @@ def reference_folders(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{LIST_FILE}"))
 
 
+def reference_tree(folder: Path) -> tuple[Tree, dict[str, Any], list[Finding]]:
+    """Files and records of one study's published results, their list, and what is wrong with single records.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no published results.
+    """
+    folder = Path(folder).resolve()
+    listing = _read_list(folder)
+    study = listing["study"]
+    known = [*listing["present"], *listing["absent"], *listing["records"], *listing["configuration"]]
+    # Other studies of the same run were published elsewhere, if at all: the report names them as its inputs.
+    tree = Tree(folder, elsewhere={path: folder / _place(path, study) for path in known})
+    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items()}
+    placed = {_place(path, study) for path in known if path not in tree.absent} | {LIST_FILE}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    tree.files = sorted(listing["present"]) + sorted(there - placed)
+    findings = add_records(tree, [location for location in listing["records"] if tree.path(location).exists()])
+    _drop_other_studies(tree, study)
+    return tree, listing, findings
+
+
 def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     """Judge the published results of one study.
 
@@ -209,21 +232,10 @@ def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     InputError
         If the folder holds no published results.
     """
-    folder = Path(folder).resolve()
-    listing = _read_list(folder)
-    study = listing["study"]
-    known = [*listing["present"], *listing["records"], *listing["configuration"]]
-    # Other studies of the same run were published elsewhere, if at all: the report names them as its inputs.
-    tree = Tree(folder, elsewhere={path: folder / _place(path, study) for path in known})
-    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items()}
-    placed = {_place(path, study) for path in known} | {LIST_FILE}
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    tree.files = sorted(listing["present"]) + sorted(there - placed)
-    findings = add_records(tree, [location for location in listing["records"] if tree.path(location).exists()])
+    tree, listing, findings = reference_tree(folder)
     for location in listing["records"]:
         if not tree.path(location).exists():
             findings.append(finding("missing_record", location, "was published and is gone; get it from git again"))
-    _drop_other_studies(tree, study)
     for path, expected in (tree.absent | listing["present"]).items():
         claims = tree.claims.get(path)
         if claims and claims[0].output["sha256"] != expected:
