@@ -12,9 +12,11 @@ from pathlib import Path
 
 from understudy.errors import InputError
 from understudy.provenance.audit import audit
+from understudy.provenance.crate import write_crate
 from understudy.provenance.findings import verdict_text
 from understudy.provenance.fingerprint import REPOSITORY
-from understudy.provenance.reference import audit_reference, publish, reference_folders
+from understudy.provenance.pack import pack
+from understudy.provenance.reference import audit_reference, publish, reference_folders, sound_tree
 from understudy.provenance.resume import latest_run, resume
 from understudy.provenance.trace import trace, trace_text
 
@@ -41,6 +43,27 @@ def _audit(arguments: argparse.Namespace) -> int:
 def _trace(arguments: argparse.Namespace) -> int:
     """Print a result's ancestry as a tree: jobs, configuration keys, code, environment, down to raw data."""
     print(trace_text(trace(arguments.file), files=arguments.files))
+    return 0
+
+
+def _crate(arguments: argparse.Namespace) -> int:
+    """Describe a run as a Workflow Run RO-Crate: ro-crate-metadata.json and the workflow, beside the results."""
+    tree, _ = sound_tree(arguments.run)
+    path = write_crate(tree, agent=arguments.agent)
+    print(f"{path}: {len(tree.records)} jobs; the run's folder is the crate")
+    return 0
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    """Pack a finished, clean run into one file: RO-Crate, report, numbers, models and records."""
+    file = pack(
+        arguments.run,
+        arguments.output,
+        everything=arguments.everything,
+        agent=arguments.agent,
+        overwrite=arguments.overwrite,
+    )
+    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB; unpack it and judge it with: understudy audit <folder>")
     return 0
 
 
@@ -186,6 +209,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, help="results/<run>, finished")
     sub.add_argument("--study", required=True, help="which of its studies")
     sub.add_argument("--reference", type=Path, default=Path("results/reference"))
+
+    sub = command("crate", _crate)
+    sub.add_argument("run", type=Path, help="results/<run>, clean")
+    sub.add_argument("--agent", help="name of the person who ran it, which no record tells")
+
+    sub = command("pack", _pack)
+    sub.add_argument("run", type=Path, help="results/<run>, finished and clean")
+    sub.add_argument("--output", type=Path, help="file to write; results/<run>.tar.gz by default")
+    sub.add_argument("--everything", action="store_true", help="leave nothing out: ground truth and maps too")
+    sub.add_argument("--agent", help="name of the person who ran it, which no record tells")
+    sub.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
     sub = command("configuration", _configuration)
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of step")
