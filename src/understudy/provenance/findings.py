@@ -28,10 +28,20 @@ KINDS: dict[str, tuple[str, str]] = {
     "leaked_fold": ("failure", "a case or a group lies in more than one fold, or serves in two roles"),
     "leaked_heldout": ("failure", "held-out groups were used for training or calibration"),
     "unreadable_file": ("failure", "a file cannot be read in the form that its name promises"),
+    "replay_mismatch": (
+        "failure",
+        "a case computed again with the recorded code on the same kind of processor has other bits",
+    ),
     "unclaimed_file": ("warning", "no job is known to have made this file"),
     "stale_code": ("warning", "the code changed since the result was computed: stale, not tampered"),
     "stale_environment": ("warning", "a numerical library has another version than when the result was computed"),
     "external_absent": ("warning", "a file from outside the run is not here, so it cannot be compared"),
+    "replay_differs": (
+        "warning",
+        "a case computed again with other code, libraries or processor than the record's has another value",
+    ),
+    "not_replayed": ("warning", "cases of this study cannot be computed again here"),
+    "replayed": ("note", "cases that were computed again, and how many came out equal"),
     "uncommitted_code": ("note", "results were computed with uncommitted changes of code"),
     "unfinished_file": ("note", "a job that was killed left an unfinished file"),
 }
