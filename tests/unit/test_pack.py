@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from test_audit import DATASET, METRICS, MODELS, Run
-from test_crate import CratedRun
+from test_crate import CratedRun, cache, problems
 
 from understudy.cli import main
 from understudy.errors import InputError
@@ -15,6 +15,8 @@ from understudy.provenance.pack import pack
 from understudy.provenance.reference import audit_reference
 from understudy.provenance.run_folder import CRATE_FILE
 from understudy.provenance.trace import trace
+
+__all__ = ["cache"]  # the fixture
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,13 @@ def test_unpacked_elsewhere_it_audits_clean(made: CratedRun, tmp_path: Path) -> 
     assert str(made.atlas.parent) not in "".join(path.read_text() for path in folder.rglob("*.json"))
     assert trace(folder / METRICS).state == "as recorded"
     assert trace(folder / DATASET).state == "absent by design"
+
+
+def test_validator_accepts_the_crate_of_a_pack(made: CratedRun, cache: Path, tmp_path: Path) -> None:
+    """What is absent by design is described in it, and is no part of it."""
+    folder = unpacked(pack(made.folder, tmp_path / "small.tar.gz", root=made.root), tmp_path / "elsewhere")
+    assert "#absent/" in (folder / CRATE_FILE).read_text()
+    assert problems(folder, cache) == []
 
 
 def test_equal_runs_give_equal_packs(made: CratedRun, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ bytes. The workflow's own files are copied in, because a crate must hold its wor
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from urllib.parse import quote
 
 from understudy.errors import InputError
 from understudy.provenance.file_checks import Tree
-from understudy.provenance.fingerprint import REPOSITORY, logic_digest
+from understudy.provenance.fingerprint import logic_digest
 from understudy.provenance.record import parse_time
 from understudy.provenance.run_folder import CRATE_FILE, WORKFLOW_FOLDER, file_sha256, size_bytes
+from understudy.provenance.workflow_files import LOCK, copy_workflow
 
 _PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -34,9 +34,6 @@ _CONTEXT = [
     {name: f"{_TERMS}{name}" for name in ("sha256", "resourceUsage", "environment")},
 ]
 _LICENCE = "https://spdx.org/licenses/BSD-3-Clause"
-_LOCK = "envs/requirements.lock"
-# Of a run's workflow: what is copied beside the programs that ran.
-_WORKFLOW = ("Snakefile", "LICENSE", _LOCK)
 _FORMATS = {
     ".csv": "text/csv",
     ".gii": "application/xml",
@@ -53,55 +50,6 @@ _FORMATS = {
 _ENGINE = "#snakemake"
 _LANGUAGE = "#snakemake-language"
 _DEVELOPERS = "#developers"
-
-
-def _at_commit(root: Path, commit: str | None, name: str) -> bytes | None:
-    """A file of the repository as of a commit, or None where that cannot be had."""
-    if commit is None:
-        return None
-    try:
-        shown = subprocess.run(["git", "-C", str(root), "show", f"{commit}:{name}"], capture_output=True, check=False)
-    except OSError:
-        return None
-    return shown.stdout if shown.returncode == 0 else None
-
-
-def _present(root: Path, folder: str, suffix: str) -> Iterator[str]:
-    for path in sorted((root / folder).glob(f"*{suffix}")):
-        yield path.relative_to(root).as_posix()
-
-
-def copy_workflow(tree: Tree, folder: Path, root: Path | None = None) -> dict[str, str]:
-    """Put the workflow that made a run below ``folder``, each file as of the commit that its records name.
-
-    Returns
-    -------
-    File relative to ``folder`` -> where it is from, in words.
-
-    Raises
-    ------
-    InputError
-        If the repository has no Snakefile.
-    """
-    root = REPOSITORY if root is None else Path(root)
-    latest = sorted(tree.records.values(), key=lambda record: record["time"]["end"])
-    commits = {f"scripts/{record['program']}.py": record["code"].get("commit") for record in latest}
-    names = [*_WORKFLOW, *_present(root, "rules", ".smk")]
-    commits = {**{name: latest[-1]["code"].get("commit") for name in names}, **commits}
-    origins = {}
-    for name, commit in sorted(commits.items()):
-        content, origin = _at_commit(root, commit, name), f"as of commit {commit}"
-        if content is None:
-            if not (root / name).is_file():
-                continue
-            content, origin = (root / name).read_bytes(), "as it is now: the commit of the record is not here"
-        target = folder / WORKFLOW_FOLDER / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        origins[target.relative_to(folder).as_posix()] = origin
-    if f"{WORKFLOW_FOLDER}/Snakefile" not in origins:
-        raise InputError(f"{root}: found no Snakefile; accepted is the repository whose workflow made the run")
-    return origins
 
 
 def _reference(*identifiers: str) -> list[dict[str, str]]:
@@ -201,7 +149,7 @@ def _add_tool(graph: _Graph, record: Mapping[str, Any], position: int) -> str:
     if path in graph.origins:
         if logic_digest(graph.tree.folder / path) != recorded:
             text += " Its logic is not the one that was recorded."
-        lock = f"{WORKFLOW_FOLDER}/{_LOCK}"
+        lock = f"{WORKFLOW_FOLDER}/{LOCK}"
         needs = _reference(_file_id(lock)) if lock in graph.origins else None
         tool = graph.workflow_file(
             path,
