@@ -6,16 +6,22 @@ import argparse
 import importlib
 import importlib.util
 import json
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from understudy.errors import InputError
 from understudy.provenance.audit import audit
-from understudy.provenance.findings import verdict_text
+from understudy.provenance.crate import write_crate
+from understudy.provenance.file_checks import run_tree
+from understudy.provenance.findings import in_order, passed, verdict_text
 from understudy.provenance.fingerprint import REPOSITORY
-from understudy.provenance.reference import audit_reference, publish, reference_folders
+from understudy.provenance.pack import pack
+from understudy.provenance.reference import audit_reference, publish, reference_folders, reference_tree, sound_tree
 from understudy.provenance.resume import latest_run, resume
+from understudy.provenance.trace import trace, trace_text
 
 
 def _audit(arguments: argparse.Namespace) -> int:
@@ -26,6 +32,9 @@ def _audit(arguments: argparse.Namespace) -> int:
     verdicts = {str(folder): audit_reference(folder) for folder in published}
     if not published:
         verdicts = {str(arguments.folder): audit(arguments.folder, report=True)}
+    if arguments.replay:
+        for folder, verdict in verdicts.items():
+            _replay(Path(folder), verdict, arguments)
     if arguments.json:
         print(json.dumps(verdicts if published else verdicts[str(arguments.folder)], indent=2, sort_keys=True))
     else:
@@ -35,6 +44,73 @@ def _audit(arguments: argparse.Namespace) -> int:
                 paths = [path for path, found in verdict["states"].items() if found == state]
                 print(f"  {state}: {', '.join(paths) or 'none'}")
     return 0 if all(verdict["passed"] for verdict in verdicts.values()) else 1
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    """Print a result's ancestry as a tree: jobs, configuration keys, code, environment, down to raw data."""
+    print(trace_text(trace(arguments.file), files=arguments.files))
+    return 0
+
+
+def _crate(arguments: argparse.Namespace) -> int:
+    """Describe a run as a Workflow Run RO-Crate: ro-crate-metadata.json and the workflow, beside the results."""
+    tree, _ = sound_tree(arguments.run)
+    path = write_crate(tree, agent=arguments.agent)
+    print(f"{path}: {len(tree.records)} jobs; the run's folder is the crate")
+    return 0
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    """Pack a finished, clean run into one file: RO-Crate, report, numbers, models and records."""
+    file = pack(
+        arguments.run,
+        arguments.output,
+        everything=arguments.everything,
+        agent=arguments.agent,
+        overwrite=arguments.overwrite,
+    )
+    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB; unpack it and judge it with: understudy audit <folder>")
+    return 0
+
+
+def _load_replay(study: str) -> Any:
+    """The study's `understudy.farm.replay.Replay`, or None for a study that has none."""
+    name = f"understudy.{study}.replay"
+    return importlib.import_module(name).REPLAY if importlib.util.find_spec(name) is not None else None
+
+
+def _replay(folder: Path, verdict: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Add to a verdict what random cases of each study say that are computed again."""
+    # Imported here: MPI and the physics take seconds to start.
+    from understudy.provenance.replay import replay_study
+
+    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
+    tree = reference_tree(folder)[0] if reference_folders(folder) else run_tree(folder.resolve())[0]
+    findings = verdict["findings"]
+    for study in verdict["studies"]:
+        findings = findings + replay_study(tree, study, _load_replay(study), arguments.replay, seed)
+    verdict["findings"] = in_order(findings)
+    verdict["passed"] = passed(findings)
+
+
+def _rerun_case(arguments: argparse.Namespace) -> int:
+    """Compute one case of a study's ground truth alone, such as one that failed: its inputs, and what comes out."""
+    from understudy.provenance.replay import inputs_text, rerun_case, rerun_text
+    from understudy.study import study_names
+
+    if arguments.study not in study_names():
+        raise InputError(f"study: found {arguments.study!r}; accepted are {', '.join(study_names())}")
+    replay = _load_replay(arguments.study)
+    if replay is None:
+        raise InputError(f"study {arguments.study}: does not say how a case is computed alone")
+    steps = rerun_case(arguments.run, arguments.study, replay, arguments.case, arguments.block)
+    print(f"{arguments.study}, case {arguments.case}", flush=True)
+    print(inputs_text(next(steps)), flush=True)
+    rerun = next(steps)
+    if len(rerun.together) > 1:
+        print(f"computed with the {len(rerun.together) - 1} others of its block")
+    print(rerun_text(rerun))
+    return 0 if rerun.sound else 1
 
 
 def default_model(study: str) -> Path:
@@ -154,6 +230,18 @@ def parser() -> argparse.ArgumentParser:
     sub = command("audit", _audit)
     sub.add_argument("folder", type=Path, help="results/<run>, or results/reference")
     sub.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    sub.add_argument("--replay", type=int, default=0, metavar="N", help="compute N random cases of each study again")
+    sub.add_argument("--seed", type=int, help="of the draw for --replay; a new one by default")
+
+    sub = command("rerun-case", _rerun_case)
+    sub.add_argument("run", type=Path, help="results/<run>")
+    sub.add_argument("study", help="such as axon")
+    sub.add_argument("case", type=int, help="number of the case")
+    sub.add_argument("--block", action="store_true", help="with all cases that are coupled to it, as the run did")
+
+    sub = command("trace", _trace)
+    sub.add_argument("file", type=Path, help="a result of a run, or of results/reference")
+    sub.add_argument("--files", action="store_true", help="name each file of the code with its digest")
 
     sub = command("predict", _predict)
     sub.add_argument("study", help="study of the model, such as axon")
@@ -175,6 +263,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, help="results/<run>, finished")
     sub.add_argument("--study", required=True, help="which of its studies")
     sub.add_argument("--reference", type=Path, default=Path("results/reference"))
+
+    sub = command("crate", _crate)
+    sub.add_argument("run", type=Path, help="results/<run>, clean")
+    sub.add_argument("--agent", help="name of the person who ran it, which no record tells")
+
+    sub = command("pack", _pack)
+    sub.add_argument("run", type=Path, help="results/<run>, finished and clean")
+    sub.add_argument("--output", type=Path, help="file to write; results/<run>.tar.gz by default")
+    sub.add_argument("--everything", action="store_true", help="leave nothing out: ground truth and maps too")
+    sub.add_argument("--agent", help="name of the person who ran it, which no record tells")
+    sub.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
     sub = command("configuration", _configuration)
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of step")

@@ -244,13 +244,13 @@ class Run:
         self.record(path).write_text(json.dumps(record))
 
     def rehash(self, path: str, *records: str) -> None:
-        """Put the present hash of ``path`` into records that name it."""
-        digest = file_sha256(self.folder / path)
+        """Put the present hash and size of ``path`` into records that name it."""
+        digest, size = file_sha256(self.folder / path), (self.folder / path).stat().st_size
 
         def change(record: dict) -> None:
             for entry in (*record["outputs"], *record["inputs"]):
                 if entry["path"] == path:
-                    entry["sha256"] = digest
+                    entry.update(sha256=digest, size=size)
 
         for name in records:
             self.rewrite(name, change)
@@ -406,8 +406,7 @@ def test_two_jobs_claim_one_result(run: Run) -> None:
 def test_result_made_again_without_its_consumers(run: Run) -> None:
     with h5py.File(run.folder / MODELS, "a") as file:
         file["extra"] = 1
-    digest = file_sha256(run.folder / MODELS)
-    run.rewrite(MODELS, lambda record: record["outputs"][0].update(sha256=digest))
+    run.rehash(MODELS, MODELS)
     assert run.findings() == {("broken_chain", PREDICTIONS)}
     assert "-R evaluate_surrogate" in run.message("broken_chain")
 

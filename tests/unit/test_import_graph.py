@@ -31,6 +31,7 @@ NO_PHYSICS = (
     "physics_sections",
     "prediction",
     "presentation",
+    "replay",
     "study_sections",
     "surrogate",
     "threshold_figures",

@@ -103,7 +103,8 @@ def _torch() -> dict[str, Any] | None:
     return state
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """The kind of processor, as records name it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -121,7 +122,7 @@ def describe_environment(root: Path = REPOSITORY) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "blas": _linear_algebra(),
         "mpi": _message_passing(),

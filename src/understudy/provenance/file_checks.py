@@ -65,7 +65,7 @@ class Tree:
     def rerun(self, program: str) -> str:
         """The advice how to make the outputs of a program anew."""
         if self.elsewhere:
-            return f"made by {program}; publish its run again"
+            return f"made by {program}; get it again from where it was published or packed"
         return f"make it anew with: {rerun_command(self.folder, program)}"
 
 

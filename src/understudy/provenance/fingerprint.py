@@ -178,6 +178,17 @@ def _source(path: Path, module: str) -> _Source:
     return _parsed(path, module, status.st_mtime_ns, status.st_size)
 
 
+def logic_digest(path: Path) -> str:
+    """Digest of one program's logic, as the files of a fingerprint have it.
+
+    Raises
+    ------
+    InputError
+        If the file is not Python.
+    """
+    return _source(path, "").digest
+
+
 def _is_excluded(module: str, program: str) -> bool:
     parts = module.split(".")
     if len(parts) >= 3 and parts[-1] == "config":

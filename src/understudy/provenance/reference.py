@@ -13,15 +13,23 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from understudy.errors import InputError
 from understudy.provenance.audit import audit, checks_of, verdict_of
 from understudy.provenance.file_checks import Tree, add_records, run_tree
-from understudy.provenance.findings import finding, verdict_text
+from understudy.provenance.findings import Finding, finding, verdict_text
 from understudy.provenance.record import sealed
-from understudy.provenance.run_folder import EXTERNAL, RECORD_SUFFIX, REPORT_FILES, require_run_folder
+from understudy.provenance.run_folder import (
+    EXTERNAL,
+    RECORD_SUFFIX,
+    REPORT_FILES,
+    file_sha256,
+    require_run_folder,
+)
 
 LIST_FILE = "absent.json"
 SCHEMA = "understudy-reference/1"
@@ -35,7 +43,8 @@ _KEPT_WHERE_ROOM = "/models.h5"
 _LISTED = 8
 
 
-def _is_kept(path: str, room: bool) -> bool:
+def is_kept(path: str, room: bool = True) -> bool:
+    """Whether a result is kept of a published run; with ``room`` models beside the study's own are too."""
     if path.endswith(_KEPT_SUFFIXES) or path.endswith(_KEPT_NAMES):
         return True
     return room and path.endswith(_KEPT_WHERE_ROOM)
@@ -47,9 +56,30 @@ def _sizes(folder: Path) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _place(path: str, study: str) -> str:
-    """Where a file of the run lies below the study's reference folder."""
-    return path.removeprefix(f"{study}/")
+def _place(path: str, study: str | None) -> str:
+    """Where a file of the run lies below the study's reference folder; a pack, of no one study, keeps all paths."""
+    return path if study is None else path.removeprefix(f"{study}/")
+
+
+def _is_of(path: str, study: str | None) -> bool:
+    """Whether a result of a run belongs to what is published of a study; to a pack, of no one study, all do."""
+    return study is None or path.startswith((f"{study}/", *REPORT_FILES))
+
+
+def sound_tree(run_folder: Path, root: Path | None = None) -> tuple[Tree, dict[str, Any]]:
+    """Files and records of a run that passes its audit, and the verdict.
+
+    Raises
+    ------
+    InputError
+        If there is no such run or its audit fails.
+    """
+    run_folder = require_run_folder(run_folder)
+    verdict = audit(run_folder, report=True, root=root)
+    if not verdict["passed"]:
+        text = verdict_text(verdict, run_folder.name)
+        raise InputError(f"{run_folder}: the audit failed; accepted is a run that passes it\n{text}")
+    return run_tree(run_folder)[0], verdict
 
 
 def publish(run_folder: Path, study: str, reference: Path, root: Path | None = None) -> Path:
@@ -71,12 +101,8 @@ def publish(run_folder: Path, study: str, reference: Path, root: Path | None = N
     InputError
         If the audit of the run fails, the run has no such study or no report, or what would be kept is too large.
     """
-    run_folder = require_run_folder(run_folder)
-    verdict = audit(run_folder, report=True, root=root)
-    if not verdict["passed"]:
-        text = verdict_text(verdict, run_folder.name)
-        raise InputError(f"{run_folder}: the audit failed; accepted is a run that passes it\n{text}")
-    tree, _ = run_tree(run_folder)
+    tree, verdict = sound_tree(run_folder, root)
+    run_folder = tree.folder
     missing = [name for name in REPORT_FILES if name not in tree.claims]
     if missing:
         raise InputError(f"{run_folder}: found no {', '.join(missing)}; accepted is a finished run: snakemake report")
@@ -104,8 +130,7 @@ def _write(tree: Tree, study: str, temporary: Path) -> Path:
     for room in (True, False):
         folder = temporary / ("with_all_models" if room else "without") / study
         folder.mkdir(parents=True)
-        listing = {"schema": SCHEMA, "study": study, "run": tree.folder.name, **_copy(tree, study, folder, room)}
-        (folder / LIST_FILE).write_text(json.dumps(listing, indent=1, sort_keys=True) + "\n")
+        write_kept(tree, study, folder, partial(is_kept, room=room))
         sizes = _sizes(folder)
         if sum(sizes.values()) <= LARGEST_TOTAL_BYTES:
             return folder
@@ -116,7 +141,31 @@ def _write(tree: Tree, study: str, temporary: Path) -> Path:
     )
 
 
-def _copy(tree: Tree, study: str, folder: Path, room: bool) -> dict[str, Any]:
+def write_list(folder: Path, listing: dict[str, Any]) -> None:
+    """Write the list file of a folder."""
+    (folder / LIST_FILE).write_text(json.dumps(listing, indent=1, sort_keys=True) + "\n")
+
+
+def write_kept(tree: Tree, study: str | None, folder: Path, kept: Callable[[str], bool]) -> dict[str, Any]:
+    """Copy what is kept of a run into a folder, with records, stage files and the list of what is absent by design.
+
+    Parameters
+    ----------
+    tree : files and records of the run.
+    study : the study that is kept, without its name in front of its paths; None keeps all studies and all paths.
+    folder : exists and is empty.
+    kept : whether a result is copied, by its path in the run.
+
+    Returns
+    -------
+    What the list file says.
+    """
+    listing = {"schema": SCHEMA, "study": study, "run": tree.folder.name, **_copy(tree, study, folder, kept)}
+    write_list(folder, listing)
+    return listing
+
+
+def _copy(tree: Tree, study: str | None, folder: Path, kept: Callable[[str], bool]) -> dict[str, Any]:
     """Copy what is kept; ``present``, ``absent``, ``records`` and ``configuration`` of the list file."""
     listing: dict[str, Any] = {"present": {}, "absent": {}, "records": [], "configuration": []}
 
@@ -126,16 +175,16 @@ def _copy(tree: Tree, study: str, folder: Path, room: bool) -> dict[str, Any]:
         shutil.copyfile(tree.path(path), place)
 
     for path, claims in sorted(tree.claims.items()):
-        if not path.startswith(f"{study}/") and path not in REPORT_FILES:
+        if not _is_of(path, study):
             continue
         output = claims[0].output
-        if _is_kept(path, room):
+        if kept(path):
             copy(path)
             listing["present"][path] = output["sha256"]
         else:
             listing["absent"][path] = {"sha256": output["sha256"], "size": output["size"]}
     for location, record in sorted(tree.records.items()):
-        if record["study"] != study and record["outputs"][0]["path"] not in REPORT_FILES:
+        if study is not None and record["study"] != study and record["outputs"][0]["path"] not in REPORT_FILES:
             continue
         place = folder / _place(location, study)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -196,6 +245,29 @@ def reference_folders(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{LIST_FILE}"))
 
 
+def reference_tree(folder: Path) -> tuple[Tree, dict[str, Any], list[Finding]]:
+    """Files and records of one study's published results, their list, and what is wrong with single records.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no published results.
+    """
+    folder = Path(folder).resolve()
+    listing = _read_list(folder)
+    study = listing["study"]
+    known = [*listing["present"], *listing["absent"], *listing["records"], *listing["configuration"]]
+    # Other studies of the same run were published elsewhere, if at all: the report names them as its inputs.
+    tree = Tree(folder, elsewhere={path: folder / _place(path, study) for path in known})
+    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items()}
+    placed = {_place(path, study) for path in known if path not in tree.absent} | {LIST_FILE}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    tree.files = sorted(listing["present"]) + sorted(there - placed - listing.get("crate", {}).keys())
+    findings = add_records(tree, [location for location in listing["records"] if tree.path(location).exists()])
+    _drop_other_studies(tree, study)
+    return tree, listing, findings
+
+
 def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     """Judge the published results of one study.
 
@@ -209,21 +281,11 @@ def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     InputError
         If the folder holds no published results.
     """
-    folder = Path(folder).resolve()
-    listing = _read_list(folder)
-    study = listing["study"]
-    known = [*listing["present"], *listing["records"], *listing["configuration"]]
-    # Other studies of the same run were published elsewhere, if at all: the report names them as its inputs.
-    tree = Tree(folder, elsewhere={path: folder / _place(path, study) for path in known})
-    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items()}
-    placed = {_place(path, study) for path in known} | {LIST_FILE}
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    tree.files = sorted(listing["present"]) + sorted(there - placed)
-    findings = add_records(tree, [location for location in listing["records"] if tree.path(location).exists()])
+    tree, listing, findings = reference_tree(folder)
     for location in listing["records"]:
         if not tree.path(location).exists():
             findings.append(finding("missing_record", location, "was published and is gone; get it from git again"))
-    _drop_other_studies(tree, study)
+    findings += _check_crate(tree.folder, listing.get("crate", {}))
     for path, expected in (tree.absent | listing["present"]).items():
         claims = tree.claims.get(path)
         if claims and claims[0].output["sha256"] != expected:
@@ -246,11 +308,20 @@ def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     return verdict
 
 
-def _drop_other_studies(tree: Tree, study: str) -> None:
+def _check_crate(folder: Path, crate: dict[str, str]) -> list[Finding]:
+    """Findings on a pack's RO-Crate and the workflow in it, which no job made: path -> sha256."""
+    findings = []
+    for path, expected in sorted(crate.items()):
+        if not (folder / path).is_file():
+            findings.append(finding("missing_file", path, "was packed and is gone; unpack it again"))
+        elif file_sha256(folder / path) != expected:
+            findings.append(finding("changed_file", path, f"expected sha256 {expected}; unpack it again"))
+    return findings
+
+
+def _drop_other_studies(tree: Tree, study: str | None) -> None:
     """Leave other studies' results out of the inputs of report and audit: they are no part of this folder."""
     for record in tree.records.values():
         record["inputs"] = [
-            entry
-            for entry in record["inputs"]
-            if entry["kind"] != "result" or entry["path"].startswith((f"{study}/", *REPORT_FILES))
+            entry for entry in record["inputs"] if entry["kind"] != "result" or _is_of(entry["path"], study)
         ]

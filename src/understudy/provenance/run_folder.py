@@ -19,8 +19,11 @@ CONFIGURATION_FILE = "config/configuration.yaml"
 COMMAND_FILE = "config/command.json"
 WORK_FOLDER = ".work"
 RECORD_SUFFIX = ".prov.json"
+# What `understudy crate` adds to a run: its metadata, and the workflow's own files.
+CRATE_FILE = "ro-crate-metadata.json"
+WORKFLOW_FOLDER = "workflow"
 # First folder of a run that holds no results.
-_NOT_RESULTS = ("logs", "benchmarks", WORK_FOLDER, ".snakemake")
+_NOT_RESULTS = ("logs", "benchmarks", WORK_FOLDER, ".snakemake", WORKFLOW_FOLDER)
 # The verdict and what embeds it: everything else of a run lies upstream of them.
 REPORT_FILES = ("audit.json", "report.html", "report.json")
 # Part of the name of a file that a job has not finished.
@@ -71,7 +74,7 @@ def files_of(run_folder: Path) -> Iterator[str]:
         subfolders[:] = sorted(name for name in subfolders if name != "config")
         for name in sorted(names):
             path = (relative / name).as_posix()
-            if not name.startswith(".") or is_partial(path):
+            if (not name.startswith(".") or is_partial(path)) and path != CRATE_FILE:
                 yield path
 
 

@@ -1,0 +1,257 @@
+"""Damage of every kind of file and every field of a record: each is found, and named for what it is.
+
+`test_audit` has the damage that needs a story (swapped records, leaked folds, forged metrics); this goes through all
+files and all fields one by one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_audit import DATASET, FOLDS, METRICS, MODELS, PREDICTIONS, Run
+
+from understudy.provenance.fingerprint import combined
+from understudy.provenance.record import parse_time, sealed
+
+FIGURE = "axon/figures/lead.png"
+VOLUME = "axon/maps/direct.nii.gz"
+LIBRARY = "axon/mechanisms/libnrnmech.so"
+FILES = (
+    DATASET,
+    MODELS,
+    FOLDS,
+    PREDICTIONS,
+    METRICS,
+    FIGURE,
+    VOLUME,
+    LIBRARY,
+    "audit.json",
+    "report.html",
+    "report.json",
+)
+LOCK = "envs/requirements.lock"
+
+
+class RunOfAllKinds(Run):
+    """The small run with a picture, a volume and a compiled library, under a lock."""
+
+    def make(self) -> None:
+        (self.root / LOCK).parent.mkdir()
+        (self.root / LOCK).write_text("numpy==2\n")
+        others = [self.folder / name for name in (FIGURE, VOLUME, LIBRARY)]
+
+        def write(figure: Path, volume: Path, library: Path) -> None:
+            figure.write_bytes(b"\x89PNG" + bytes(range(64)))
+            volume.write_bytes(gzip.compress(bytes(100), mtime=0))
+            library.write_bytes(b"\x7fELF" + bytes(range(64)))
+
+        config = {"config": self.axon / "config/simulate_axons.yaml"}
+        self.do("simulate_axons", config, dict(zip(("figure", "volume", "library"), others, strict=True)), write)
+        super().make()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> RunOfAllKinds:
+    return RunOfAllKinds(tmp_path_factory.mktemp("all_kinds"))
+
+
+@pytest.fixture
+def run(made: RunOfAllKinds, tmp_path: Path) -> RunOfAllKinds:
+    """A copy that a test may damage."""
+    shutil.copytree(made.folder, tmp_path / "results" / "small")
+    shutil.copytree(made.root, tmp_path / "code")
+    copy = object.__new__(RunOfAllKinds)
+    copy.root, copy.atlas = tmp_path / "code", made.atlas
+    copy.folder, copy.axon = tmp_path / "results/small", tmp_path / "results/small/axon"
+    return copy
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0x10
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def test_undamaged_run_is_clean(run: RunOfAllKinds) -> None:
+    assert run.findings() == set()
+    listed = {path for path in FILES if (run.folder / path).is_file()}
+    results = {
+        path.relative_to(run.folder).as_posix()
+        for path in run.folder.rglob("*")
+        if path.is_file() and not path.name.endswith(".prov.json") and not {"config", ".work"} & set(path.parts)
+    }
+    assert listed == set(FILES) == results, "every file of the run is gone through below"
+
+
+@pytest.mark.parametrize("damage", [flip, cut, lengthen, empty])
+@pytest.mark.parametrize("path", FILES)
+def test_damaged_file(run: RunOfAllKinds, path: str, damage: Callable[[Path], None]) -> None:
+    damage(run.folder / path)
+    found = run.findings()
+    assert ("changed_file", path) in found
+    assert {file for kind, file in found if kind == "changed_file"} == {path}
+    # What else is said is about numbers in that file, never about files or records that are sound.
+    assert {kind for kind, _ in found} <= {"changed_file", "unreadable_file", "metric_mismatch", "report_mismatch"} | (
+        {"leaked_fold", "leaked_heldout"} if path.endswith(".h5") else set()
+    )
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_removed_file(run: RunOfAllKinds, path: str) -> None:
+    (run.folder / path).unlink()
+    assert run.findings() == {("missing_file", path)}
+
+
+@pytest.mark.parametrize("path", [DATASET, MODELS, FOLDS, PREDICTIONS, FIGURE, "report.html"])
+def test_removed_record(run: RunOfAllKinds, path: str) -> None:
+    """Records lie beside the first output of a job; all its outputs are named."""
+    claimed = {entry["path"] for entry in json.loads(run.record(path).read_text())["outputs"]}
+    run.record(path).unlink()
+    assert run.findings() == {("missing_record", name) for name in claimed}
+
+
+def test_two_files_exchanged(run: RunOfAllKinds) -> None:
+    one, other = run.folder / FIGURE, run.folder / VOLUME
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    assert run.findings() == {("changed_file", FIGURE), ("changed_file", VOLUME)}
+
+
+def test_damaged_stage_file(run: RunOfAllKinds) -> None:
+    flip(run.axon / "config/simulate_axons.yaml")
+    assert run.findings() == {("changed_configuration", "axon/config/simulate_axons.yaml")}
+
+
+def test_flipped_byte_of_a_record(run: RunOfAllKinds) -> None:
+    """Wherever it hits: no byte of a record's content is free."""
+    text = run.record(DATASET).read_bytes()
+    for position in range(200, len(text), len(text) // 12):
+        content = bytearray(text)
+        if chr(content[position]).isspace():
+            position += 1
+        content[position] ^= 1
+        run.record(DATASET).write_bytes(content)
+        kinds = {kind for kind, _ in run.findings()}
+        assert kinds & {"forged_record", "invalid_record"}, position
+
+
+def test_changed_lock(run: RunOfAllKinds) -> None:
+    (run.root / LOCK).write_text("numpy==1\n")
+    assert run.findings() == {("changed_lock", LOCK)}
+    assert "simulate_axons, train_surrogate" in run.message("changed_lock")
+
+
+def edits() -> dict[str, Callable[[dict], Any]]:
+    """One edit of each field of a record; none of them is sealed anew."""
+    later = (parse_time("2026-01-01T00:00:00+00:00") + timedelta(hours=1)).isoformat()
+    return {
+        "job": lambda record: record.update(job="another"),
+        "program": lambda record: record.update(program="cross_validate_surrogate"),
+        "study": lambda record: record.update(study="tms"),
+        "outputs.size": lambda record: record["outputs"][0].update(size=1),
+        "outputs.name": lambda record: record["outputs"][0].update(name="other"),
+        "inputs.size": lambda record: record["inputs"][0].update(size=1),
+        "inputs.kind": lambda record: record["inputs"][0].update(kind="external"),
+        "inputs.producer": lambda record: record["inputs"][0]["producer"].update(program="other"),
+        "parameters": lambda record: record["parameters"].update(seed=6),
+        "parameters_sha256": lambda record: record.update(parameters_sha256="0" * 64),
+        "command": lambda record: record["command"].append("--overwrite"),
+        "code.commit": lambda record: record["code"].update(commit="0" * 40),
+        "code.dirty": lambda record: record["code"].update(dirty=not record["code"]["dirty"]),
+        "code.fingerprint": lambda record: record["code"].update(fingerprint="sha256:" + "0" * 64),
+        "code.files": lambda record: record["code"]["files"].popitem(),
+        "code.versions": lambda record: record["code"]["versions"].update(numpy="1.0"),
+        "environment.locks": lambda record: record["environment"]["locks"].update({LOCK: "0" * 64}),
+        "environment.distributions": lambda record: record["environment"]["distributions"].update(numpy="1.0"),
+        "environment.processor": lambda record: record["environment"].update(processor="other"),
+        "notes": lambda record: record["notes"].update(mpi=3),
+        "seed": lambda record: record["seed"].update(root=6),
+        "time.start": lambda record: record["time"].update(start=later),
+        "time.cpu_s": lambda record: record["time"].update(cpu_s=0.0),
+        "digest": lambda record: record.update(digest="0" * 64),
+    }
+
+
+@pytest.mark.parametrize("field", edits())
+def test_edited_field_of_a_record(run: RunOfAllKinds, field: str) -> None:
+    run.rewrite(MODELS, edits()[field], seal=False)
+    assert ("forged_record", f"{MODELS}.prov.json") in run.findings()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda record: record.update(schema="other/1"), "schema: found 'other/1'"),
+        (lambda record: record.update(status="failed"), "status: found 'failed'"),
+        (lambda record: record.update(outputs=[]), "outputs: found none"),
+        (lambda record: record.update(extra=1), "unknown keys: extra"),
+        (lambda record: record.pop("seed"), "seed: missing"),
+        (lambda record: record["outputs"][0].update(sha256="0"), "outputs.sha256"),
+        (lambda record: record["inputs"][0].pop("producer"), "inputs.producer"),
+        (lambda record: record["time"].update(end="2026-01-01T00:00:00"), "no time zone"),
+        (lambda record: record["code"].pop("files"), "code.files"),
+    ],
+)
+def test_field_of_a_wrong_form(run: RunOfAllKinds, change: Callable[[dict], Any], problem: str) -> None:
+    run.rewrite(MODELS, change, seal=False)
+    assert ("invalid_record", f"{MODELS}.prov.json") in run.findings()
+    assert problem in run.message("invalid_record")
+
+
+def _other_code(record: dict) -> None:
+    record["code"]["files"].pop("scripts/simulate_axons.py")
+    record["code"]["fingerprint"] = combined(record["code"]["files"], record["code"]["versions"])
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "word"),
+    [
+        (lambda record: record["parameters"].update(seed=6), "forged_record", "its stage file axon/config"),
+        (lambda record: record["seed"].update(root=6), "forged_record", "seed.root: says 6, its parameters say 5"),
+        (lambda record: record["outputs"][0].update(size=1), "forged_record", "says 1 bytes, found"),
+        (lambda record: record.update(study="tms"), "forged_record", "names study tms"),
+        (_other_code, "forged_record", "no scripts/simulate_axons.py among the files"),
+        (lambda record: record["command"].append(f"results:{MODELS}"), "forged_record", "is not among its inputs"),
+        (lambda record: record["code"]["versions"].update(numpy="1.0"), "forged_record", "fingerprint is not that"),
+        (lambda record: record["environment"]["locks"].update({LOCK: "0" * 64}), "changed_lock", "these ran"),
+    ],
+)
+def test_field_that_a_forger_sealed_anew(
+    run: RunOfAllKinds, change: Callable[[dict], Any], kind: str, word: str
+) -> None:
+    """All hashes of the record fit; it is betrayed by its stage file, its results or its own other parts."""
+    run.rewrite(DATASET, change)
+    record = json.loads(run.record(DATASET).read_text())
+    assert sealed(record)["digest"] == record["digest"]
+    assert (kind, LOCK if kind == "changed_lock" else f"{DATASET}.prov.json") in run.findings()
+    assert word in run.message(kind)
+
+
+def test_output_claimed_with_another_hash(run: RunOfAllKinds) -> None:
+    run.rewrite(FIGURE, lambda record: record["outputs"][0].update(sha256="0" * 64))
+    assert run.findings() == {("changed_file", FIGURE)}
+
+
+def test_input_claimed_with_another_hash(run: RunOfAllKinds) -> None:
+    run.rewrite(MODELS, lambda record: record["inputs"][0].update(sha256="0" * 64))
+    assert run.findings() == {("broken_chain", MODELS)}
