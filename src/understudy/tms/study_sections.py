@@ -246,7 +246,7 @@ def beyond(facts: Facts, results: Results) -> dict[str, Any]:
                 cells.append(
                     {
                         "text": _fine(entry.get("mape")),
-                        "note": f"linear polarisation {percent(entry.get('linear_polarisation'))}; no uniform map",
+                        "note": f"linear polarisation {percent(entry.get('linear_polarisation'))}",
                     }
                 )
                 continue
@@ -254,7 +254,7 @@ def beyond(facts: Facts, results: Results) -> dict[str, Any]:
             uniform = inside(found, "uniform_map", "mape")
             note = f"uniform map {percent(uniform)}"
             if is_number(uniform) and uniform < LEAST_UNIFORM_MAPE:
-                note += ": cannot support a claim"
+                note += ": too easy"
             cells.append({"text": _fine(inside(found, "network", "mape")), "note": note})
         rows.append(cells)
     left_out = inside(comparison, "left_out_cells") or {}
