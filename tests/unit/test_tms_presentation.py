@@ -126,7 +126,7 @@ def test_a_set_that_is_too_easy_supports_no_claim() -> None:
     page = sections(content(comparison=easy))
     words = "for L4 large basket it cannot support a claim"
     assert any(words in paragraph for paragraph in page["models"]["text"])
-    assert page["beyond"]["table"]["rows"][2][2]["note"] == "uniform map 3.1 %: cannot support a claim"
+    assert page["beyond"]["table"]["rows"][2][2]["note"] == "uniform map 3.1 %: too easy"
     assert words not in texts(content())
 
 
