@@ -123,7 +123,7 @@ class GatedChannel:
         for b in range(blocks):
             own = (states[:, b], p[b], u[b]) if lanes else (states[:, b, :, 0], p[b, :, 0], u[b, :, 0])
             kernel.advance_gates(
-                *own, 1, dt_s, n, self._whole, self._numbers, *self._weights, self._domain, (1 << width) - 1,
+                *own, 1, dt_s, n, self._whole, self._numbers, self._weights, self._domain, (1 << width) - 1,
                 self._monitor[b], self._steps, self._room(lanes),
             )  # fmt: skip
         self._steps += 1
@@ -133,7 +133,7 @@ class GatedChannel:
         """Many steps of one block; ``arguments`` of `understudy.calcium.rate_kernel.run_gated_cable` in its order."""
         own = states[:, block] if lanes else states[:, block, :, 0]
         return kernel.run_gated_cable(
-            arguments[0], own, *arguments[1:], self._whole, self._numbers, *self._weights, self._domain,
+            arguments[0], own, *arguments[1:], self._whole, self._numbers, self._weights, self._domain,
             self._monitor[block], self._room(lanes),
         )  # fmt: skip
 
@@ -152,9 +152,15 @@ class GatedChannel:
 def _whole(gating: int, source: int, update: str) -> np.ndarray:
     if update not in UPDATES:
         raise InputError(f"update: found {update!r}, accepted are {', '.join(UPDATES)}")
-    whole = np.zeros(10, dtype=np.int64)
+    whole = np.zeros(kernel.WHOLE_FIELDS, dtype=np.int64)
     whole[kernel.GATING], whole[kernel.SOURCE], whole[kernel.UPDATE] = gating, source, UPDATES[update]
     return whole
+
+
+def _filled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    filled = np.zeros(shape)
+    filled[tuple(slice(0, n) for n in values.shape)] = values
+    return filled
 
 
 def network_channel(
@@ -186,14 +192,20 @@ def network_channel(
         )
     whole = _whole(kernel.CHAIN if form.gating == "chain" else kernel.SINGLE, kernel.NETWORK, update)
     whole[kernel.FILTERED], whole[kernel.SEES_GATES] = form.filter_s is not None, form.sees_gates
-    whole[kernel.FIRST], whole[kernel.SECOND], whole[kernel.INPUTS] = *form.hidden, form.n_inputs
+    whole[kernel.INPUTS] = form.n_inputs
     if domain is not None:
         whole[kernel.CELLS], whole[kernel.WATCH_EVERY] = domain.cells, watch_every
     low, high = form.drives[0].ends
     numbers = np.zeros(kernel.CONSTANTS + 5)
     numbers[kernel.CENTRE], numbers[kernel.SCALE] = 0.5 * (low + high), 2 / (high - low)
     numbers[kernel.FILTER_TIME], numbers[kernel.OPEN_SHARE] = form.filter_s or 1.0, 1.0
-    weights = tuple(np.ascontiguousarray(getattr(network, name).detach().numpy()) for name in WEIGHT_NAMES)
+    first, second = (-(-width // 4) * 4 for width in form.hidden)
+    whole[kernel.FIRST], whole[kernel.SECOND], whole[kernel.N_RATES] = first, second, form.n_rates
+    w1, b1, w2, b2, w3, b3, linear = (getattr(network, name).detach().numpy() for name in WEIGHT_NAMES)
+    weights = np.concatenate([
+        _filled(b1, (first,)), _filled(w1.T, (form.n_inputs, first)), _filled(b2, (second,)),
+        _filled(w2.T, (first, second)), b3, _filled(w3.T, (second, form.n_rates)), linear.T,
+    ], axis=None)  # fmt: skip
 
     def rest(u):
         with torch.no_grad():
@@ -211,9 +223,7 @@ def _closure(parameters: Parameters, gating: int, update: str, open_share: float
         own.opening_per_uM4_s, own.closing_per_s, own.second_opening_per_uM3_s / own.second_closing_per_s,
         own.inactivation_per_s, own.recovery_per_s,
     )  # fmt: skip
-    none = np.zeros((1, 1)), np.zeros(1)
-    weights = (*none, *none, *none, np.zeros((1, 1)))
-    return GatedChannel(_whole(gating, kernel.ANALYTIC, update), numbers, weights, None, rest, n_states)
+    return GatedChannel(_whole(gating, kernel.ANALYTIC, update), numbers, np.zeros(1), None, rest, n_states)
 
 
 def one_state_closure(parameters: Parameters, *, update: str = "sdirk") -> GatedChannel:

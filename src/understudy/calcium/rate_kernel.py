@@ -25,11 +25,16 @@ NETWORK, ANALYTIC = range(2)
 EXPONENTIAL, SDIRK, EULER = range(3)
 
 (
-    GATING, SOURCE, FILTERED, SEES_GATES, UPDATE, FIRST, SECOND, INPUTS, CELLS, WATCH_EVERY,
-) = range(10)  # fmt: skip
+    GATING, SOURCE, FILTERED, SEES_GATES, UPDATE, FIRST, SECOND, INPUTS, N_RATES, CELLS, WATCH_EVERY,
+) = range(11)  # fmt: skip
+WHOLE_FIELDS = 11
 """Entries of the integers that say what a channel is: gates, origin of the rates, whether there is a filter and whether
-rates see the gates, form of the update, widths of the hidden layers, number of inputs, cells of the domain per input,
-and how many steps lie between two looks at the domain (0: none)."""
+rates see the gates, form of the update, widths of the hidden layers, number of inputs and of rates, cells of the domain
+per input, and how many steps lie between two looks at the domain (0: none)."""
+
+CENTRE, SCALE, FILTER_TIME, OPEN_SHARE, CONSTANTS = range(5)
+"""Entries of a channel's numbers: middle of ln u and inverse of half its range, time constant of the filter, share of
+the channels that take part in the gate, and from there on the constants of `analytic_rates`."""
 
 LOOKED, OUTSIDE, FIRST_STEP, FIRST_NODE, FIRST_LANE = range(5)
 MONITOR_FIELDS = 5
@@ -46,65 +51,97 @@ _compile = njit(cache=True, error_model="numpy", fastmath={"contract"})
 
 
 @_compile
-def network_rates(inputs, whole, w1, b1, w2, b2, w3, b3, linear, hidden, rates):
-    """Rates of one node from its scaled inputs.
+def squashed(x):
+    """`understudy.calcium.rate_network.squash`."""
+    knee = x * 0.0 + ACTIVATION_KNEE
+    x = larger(smaller(x, knee), x * 0.0 - ACTIVATION_KNEE)
+    return x - _CUBE * x * x * x
+
+
+@_compile
+def layer(work, given, n_given, weights, at, units, result):
+    """A hidden layer, four units at a time so that one's sum need not wait for the other's.
 
     Parameters
     ----------
-    inputs : (I) rows.
-    whole : the integers of the channel.
-    w1, b1, w2, b2, w3, b3, linear : weights of the network.
-    hidden : (first + second) rows, work space.
-    rates : (R) rows in 1/s, written.
+    work : rows; the ``n_given`` from row ``given`` on are read, the ``units`` from row ``result`` on written.
+    weights : biases (units) from entry ``at`` on, then weights (n_given, units).
+    units : a multiple of four.
     """
-    first, second, n_inputs = whole[FIRST], whole[SECOND], whole[INPUTS]
-    knee = fill_like(inputs, ACTIVATION_KNEE)
-    minus = fill_like(inputs, -ACTIVATION_KNEE)
-    for j in range(first):
-        x = load(inputs, 0) * w1[j, 0] + b1[j]
-        for i in range(1, n_inputs):
-            x = x + load(inputs, i) * w1[j, i]
-        x = larger(smaller(x, knee), minus)
-        store(hidden, j, x - _CUBE * x * x * x)
-    for j in range(second):
-        x = load(hidden, 0) * w2[j, 0] + b2[j]
-        for i in range(1, first):
-            x = x + load(hidden, i) * w2[j, i]
-        x = larger(smaller(x, knee), minus)
-        store(hidden, first + j, x - _CUBE * x * x * x)
-    low, high = fill_like(inputs, _LOWEST), fill_like(inputs, _HIGHEST)
-    for j in range(b3.shape[0]):
-        x = load(inputs, 0) * linear[j, 0] + b3[j]
-        for i in range(1, n_inputs):
-            x = x + load(inputs, i) * linear[j, i]
-        for i in range(second):
-            x = x + load(hidden, first + i) * w3[j, i]
-        store(rates, j, exp_of(larger(smaller(x, high), low)))
+    for j in range(at, at + units, 4):
+        s0, s1 = fill_like(work, weights[j]), fill_like(work, weights[j + 1])
+        s2, s3 = fill_like(work, weights[j + 2]), fill_like(work, weights[j + 3])
+        k = j
+        for i in range(given, given + n_given):
+            k += units
+            x = load(work, i)
+            s0, s1 = s0 + x * weights[k], s1 + x * weights[k + 1]
+            s2, s3 = s2 + x * weights[k + 2], s3 + x * weights[k + 3]
+        store(work, result + j - at, squashed(s0))
+        store(work, result + j - at + 1, squashed(s1))
+        store(work, result + j - at + 2, squashed(s2))
+        store(work, result + j - at + 3, squashed(s3))
+
+
+RATES, INPUT_ROWS, HIDDEN_ROWS = 0, 4, 8
+"""Rows of the work space: rates of one node, its scaled inputs, its hidden units."""
 
 
 @_compile
-def analytic_rates(u, constants, rates):
+def network_rates(work, whole, weights):
+    """Rates of one node, written into the work space, from the scaled inputs there.
+
+    ``weights``: both hidden layers as `layer` takes them, then biases (R), hidden weights (second, R) and linear
+    weights (I, R) of the rates.
+    """
+    n_inputs, first, second, n_rates = whole[INPUTS], whole[FIRST], whole[SECOND], whole[N_RATES]
+    layer(work, INPUT_ROWS, n_inputs, weights, 0, first, HIDDEN_ROWS)
+    at = (n_inputs + 1) * first
+    layer(work, HIDDEN_ROWS, first, weights, at, second, HIDDEN_ROWS + first)
+    at += (first + 1) * second
+    low, high = fill_like(work, _LOWEST), fill_like(work, _HIGHEST)
+    for j in range(0, n_rates, 2):
+        s0, s1 = fill_like(work, weights[at + j]), fill_like(work, weights[at + j + 1])
+        t0 = t1 = fill_like(work, 0.0)
+        k = at + j + n_rates
+        for i in range(HIDDEN_ROWS + first, HIDDEN_ROWS + first + second, 2):
+            x, y = load(work, i), load(work, i + 1)
+            s0, s1 = s0 + x * weights[k], s1 + x * weights[k + 1]
+            t0, t1 = t0 + y * weights[k + n_rates], t1 + y * weights[k + n_rates + 1]
+            k += 2 * n_rates
+        for i in range(INPUT_ROWS, INPUT_ROWS + n_inputs):
+            x = load(work, i)
+            s0, s1 = s0 + x * weights[k], s1 + x * weights[k + 1]
+            k += n_rates
+        store(work, RATES + j, exp_of(larger(smaller(s0 + t0, high), low)))
+        store(work, RATES + j + 1, exp_of(larger(smaller(s1 + t1, high), low)))
+
+
+@_compile
+def analytic_rates(u, numbers, work):
     """Rates of the Keizer-Levine receptors whose second open state is in equilibrium with the first.
 
-    ``constants``: ka+, ka-, kb+/kb-, kc+, kc-. Closed to open, open to closed, open to refractory and back.
+    Closed to open, open to closed, open to refractory and back; the constants ka+, ka-, kb+/kb-, kc+, kc- stand at the
+    end of ``numbers``.
     """
     cube = u * u * u
-    share = 1.0 / (1.0 + constants[2] * cube)
-    store(rates, 0, constants[0] * cube * u)
-    store(rates, 1, constants[1] * share)
-    store(rates, 2, constants[3] * share)
-    store(rates, 3, share * 0.0 + constants[4])
+    share = 1.0 / (1.0 + numbers[CONSTANTS + 2] * cube)
+    store(work, RATES, numbers[CONSTANTS] * cube * u)
+    store(work, RATES + 1, numbers[CONSTANTS + 1] * share)
+    store(work, RATES + 2, numbers[CONSTANTS + 3] * share)
+    store(work, RATES + 3, fill_like(work, numbers[CONSTANTS + 4]))
 
 
 @_compile
-def relaxed_single(p, rates, dt, update):
+def relaxed_single(p, work, dt, update):
     """A gate after ``dt`` with its rates held."""
-    opening, total = load(rates, 0), load(rates, 0) + load(rates, 1)
+    opening = load(work, RATES)
+    total = opening + load(work, RATES + 1)
     rest = opening / total
     if update == EXPONENTIAL:
         keep = exp_of(total * (-dt))
     elif update == SDIRK:
-        # Stability function of the method that the reference takes; it undershoots, so the result is cut to [0, 1].
+        # Stability function of the method that the reference takes; it is negative for long steps, so cut to [0, 1].
         divisor = 1.0 / (1.0 + total * (_SDIRK * dt))
         keep = (1.0 - total * ((1.0 - 2.0 * _SDIRK) * dt)) * divisor * divisor
     else:
@@ -114,9 +151,10 @@ def relaxed_single(p, rates, dt, update):
 
 
 @_compile
-def relaxed_chain(p, q, rates, dt, update):
+def relaxed_chain(p, q, work, dt, update):
     """Open and refractory gate after ``dt`` with the rates held; p, q >= 0 and p + q <= 1 whatever the rates are."""
-    opening, closing, entering, leaving = load(rates, 0), load(rates, 1), load(rates, 2), load(rates, 3)
+    opening, closing = load(work, RATES), load(work, RATES + 1)
+    entering, leaving = load(work, RATES + 2), load(work, RATES + 3)
     if update == EXPONENTIAL:
         open_weight, refractory_weight = opening * leaving, opening * entering
         whole = closing * leaving + open_weight + refractory_weight
@@ -138,18 +176,28 @@ def relaxed_chain(p, q, rates, dt, update):
         p, q = p_rest + decay * x + spread * x_slope, q_rest + decay * y + spread * y_slope
     else:
         h = dt if update == EULER else _SDIRK * dt
-        f_closed, f_refractory = 1.0 / (1.0 + h * opening), 1.0 / (1.0 + h * leaving)
-        weight = 1.0 / (1.0 + h * (closing * f_closed + entering * f_refractory))
+        from_closed, from_refractory = 1.0 + h * opening, 1.0 + h * leaving
+        both = from_closed * from_refractory
+        whole = both + h * (closing * from_refractory + entering * from_closed)
+        inverse = 1.0 / (both * whole)
+        f_closed, f_refractory = from_refractory * whole * inverse, from_closed * whole * inverse
+        weight = both * both * inverse
         c = 1.0 - p - q
         p1 = (1.0 - q * f_refractory - c * f_closed) * weight
         q1 = (q + h * entering * p1) * f_refractory
         if update == SDIRK:
-            # Extrapolation between the stages, no farther than the simplex reaches: the second stage keeps it.
+            # Extrapolation between the stages, no farther than the simplex reaches: the second stage keeps it. Of the
+            # three shares that which falls fastest for its size is found without a division.
             c1 = 1.0 - p1 - q1
-            tiny = p * 0.0 + 1e-300
-            reach = p * 0.0 + (1.0 - _SDIRK) / _SDIRK
-            reach = smaller(reach, smaller(p / larger(p - p1, tiny), q / larger(q - q1, tiny)))
-            reach = larger(smaller(reach, c / larger(c - c1, tiny)), p * 0.0)
+            fall, size = p - p1, p
+            here = (q - q1) * size
+            there = fall * q
+            fall, size = chosen(here, there, q - q1, fall), chosen(here, there, q, size)
+            here = (c - c1) * size
+            there = fall * c
+            fall, size = chosen(here, there, c - c1, fall), chosen(here, there, c, size)
+            reach = smaller(p * 0.0 + (1.0 - _SDIRK) / _SDIRK, size / larger(fall, p * 0.0 + 1e-300))
+            reach = larger(reach, p * 0.0)
             p, q = p + reach * (p1 - p), q + reach * (q1 - q)
             c = 1.0 - p - q
             p1 = (1.0 - q * f_refractory - c * f_closed) * weight
@@ -160,20 +208,15 @@ def relaxed_chain(p, q, rates, dt, update):
     return p, larger(smaller(q, 1.0 - p), zero)
 
 
-CENTRE, SCALE, FILTER_TIME, OPEN_SHARE, CONSTANTS = range(5)
-"""Entries of a channel's numbers: middle of ln u and inverse of half its range, time constant of the filter, share of
-the channels that take part in the gate, and from there on the constants of `analytic_rates`."""
-
-
 @_compile
-def watch(inputs, whole, domain, used, monitor, step, node):
+def watch(work, whole, domain, used, monitor, step, node):
     """Count lanes whose scaled inputs lie in no cell of the grid that training visited."""
     cells, n_inputs = whole[CELLS], whole[INPUTS]
     for lane in range(LANES):
         if (used >> lane) & 1:
             index, inside = 0, True
             for i in range(n_inputs):
-                place = (pick(inputs, i, lane) + DOMAIN_EDGE) * (0.5 / DOMAIN_EDGE * cells)
+                place = (pick(work, INPUT_ROWS + i, lane) + DOMAIN_EDGE) * (0.5 / DOMAIN_EDGE * cells)
                 inside = inside and place >= 0.0 and place <= cells
                 index = index * cells + (min(int(place), cells - 1) if inside else 0)
             monitor[LOOKED] += 1
@@ -184,9 +227,7 @@ def watch(inputs, whole, domain, used, monitor, step, node):
 
 
 @_compile
-def advance_gates(
-    states, p, u, u_stride, dt, n, whole, numbers, w1, b1, w2, b2, w3, b3, linear, domain, used, monitor, step, work
-):
+def advance_gates(states, p, u, u_stride, dt, n, whole, numbers, weights, domain, used, monitor, step, work):
     """Step the gates of all nodes of a block with cytosolic calcium frozen, and give the open probability.
 
     Parameters
@@ -197,49 +238,49 @@ def advance_gates(
     whole, numbers : what the channel is.
     domain : cells that training visited; used : bits of the lanes that hold a cable; monitor : counts of the block.
     step : number of the step, for the monitor.
+    weights : as of `network_rates`.
     work : (8 + hidden) rows.
     """
-    inputs, rates, hidden = work[0:4], work[4:8], work[8:]
     first, second, last = states[0], states[min(1, states.shape[0] - 1)], states[states.shape[0] - 1]
     gates = 2 if whole[GATING] == CHAIN else 1
     looks = whole[WATCH_EVERY] > 0 and step % max(whole[WATCH_EVERY], 1) == 0
-    half = fill_like(inputs, 0.0)
+    half = fill_like(work, 0.0)
     if whole[FILTERED]:
-        half = exp_of(fill_like(inputs, -0.5 * dt / numbers[FILTER_TIME]))
+        half = exp_of(fill_like(work, -0.5 * dt / numbers[FILTER_TIME]))
     for i in range(n):
         x = load(u, i * u_stride)
         gate = load(first, i)
         if whole[SOURCE] == ANALYTIC:
-            analytic_rates(x, numbers[CONSTANTS:], rates)
+            analytic_rates(x, numbers, work)
         else:
-            store(inputs, 0, (log_of(x) - numbers[CENTRE]) * numbers[SCALE])
-            at = 1
+            store(work, INPUT_ROWS, (log_of(x) - numbers[CENTRE]) * numbers[SCALE])
+            at = INPUT_ROWS + 1
             if whole[FILTERED]:
                 s = load(last, i)
                 middle = x + (s - x) * half
                 store(last, i, x + (s - x) * half * half)
-                store(inputs, 1, (log_of(middle) - numbers[CENTRE]) * numbers[SCALE])
-                at = 2
+                store(work, INPUT_ROWS + 1, (log_of(middle) - numbers[CENTRE]) * numbers[SCALE])
+                at = INPUT_ROWS + 2
             if whole[SEES_GATES]:
-                store(inputs, at, 2.0 * gate - 1.0)
+                store(work, at, 2.0 * gate - 1.0)
                 if gates == 2:
-                    store(inputs, at + 1, 2.0 * load(second, i) - 1.0)
+                    store(work, at + 1, 2.0 * load(second, i) - 1.0)
             if looks:
-                watch(inputs, whole, domain, used, monitor, step, i)
-            network_rates(inputs, whole, w1, b1, w2, b2, w3, b3, linear, hidden, rates)
+                watch(work, whole, domain, used, monitor, step, i)
+            network_rates(work, whole, weights)
             if whole[SEES_GATES]:
                 if gates == 2:
-                    ahead, ahead2 = relaxed_chain(gate, load(second, i), rates, 0.5 * dt, whole[UPDATE])
-                    store(inputs, at + 1, 2.0 * ahead2 - 1.0)
+                    ahead, ahead2 = relaxed_chain(gate, load(second, i), work, 0.5 * dt, whole[UPDATE])
+                    store(work, at + 1, 2.0 * ahead2 - 1.0)
                 else:
-                    ahead = relaxed_single(gate, rates, 0.5 * dt, whole[UPDATE])
-                store(inputs, at, 2.0 * ahead - 1.0)
-                network_rates(inputs, whole, w1, b1, w2, b2, w3, b3, linear, hidden, rates)
+                    ahead = relaxed_single(gate, work, 0.5 * dt, whole[UPDATE])
+                store(work, at, 2.0 * ahead - 1.0)
+                network_rates(work, whole, weights)
         if gates == 2:
-            gate, other = relaxed_chain(gate, load(second, i), rates, dt, whole[UPDATE])
+            gate, other = relaxed_chain(gate, load(second, i), work, dt, whole[UPDATE])
             store(second, i, other)
         else:
-            gate = relaxed_single(gate, rates, dt, whole[UPDATE])
+            gate = relaxed_single(gate, work, dt, whole[UPDATE])
         store(first, i, gate)
         store(p, i, gate * numbers[OPEN_SHARE])
 
@@ -247,7 +288,7 @@ def advance_gates(
 @_compile
 def run_gated_cable(
     state, states, p, nodes, parent, side, kinetics, drive, site, first, dt, passes, euler, with_ip3, used, threshold,
-    arrival, arrived, peak, sites, every, traces, solver, sides, before, whole, numbers, w1, b1, w2, b2, w3, b3, linear,
+    arrival, arrived, peak, sites, every, traces, solver, sides, before, whole, numbers, weights,
     domain, monitor, work,
 ):  # fmt: skip
     """Steps of one block of cables, gates and concentrations in turn, as many as ``drive`` has rows.
@@ -260,14 +301,14 @@ def run_gated_cable(
         step = first + k
         if step == 0 and not euler:
             advance_gates(
-                states, p, state, 3, 0.5 * dt, n, whole, numbers, w1, b1, w2, b2, w3, b3, linear, domain, used, monitor,
+                states, p, state, 3, 0.5 * dt, n, whole, numbers, weights, domain, used, monitor,
                 step, work,
             )  # fmt: skip
             before[:] = p
             observe(p, before, 0.5 * dt, dt, threshold, state, arrival, arrived, peak)
         if euler:
             advance_gates(
-                states, p, state, 3, dt, n, whole, numbers, w1, b1, w2, b2, w3, b3, linear, domain, used, monitor, step,
+                states, p, state, 3, dt, n, whole, numbers, weights, domain, used, monitor, step,
                 work,
             )  # fmt: skip
             if step == 0:
@@ -283,7 +324,7 @@ def run_gated_cable(
             return k + 1
         if not euler:
             advance_gates(
-                states, p, state, 3, dt, n, whole, numbers, w1, b1, w2, b2, w3, b3, linear, domain, used, monitor,
+                states, p, state, 3, dt, n, whole, numbers, weights, domain, used, monitor,
                 step + 1, work,
             )  # fmt: skip
         if (step + 1) % every == 0:
