@@ -23,6 +23,9 @@ FILTER_S = 2.5e-3
 SLOPE_SCALE_PER_S = 20.0
 """Slopes well below this count as they are, above it by their logarithm (model card)."""
 
+LEAST_RATE_PER_S = 1e-3
+"""Slower rates are not told apart: nothing happens by them within a wave."""
+
 OPEN_SCALE = 0.03
 """Open probabilities below this count as they are, above it more and more by their logarithm: what opens a wave's front
 is small."""
@@ -104,19 +107,20 @@ def _shown(p: torch.Tensor) -> torch.Tensor:
 def rate_loss(network: RateNetwork, lessons: Lessons, rows: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Mean square of the logarithms of rates at samples, with that of the slope of the open probability for one gate.
 
-    Rates of a chain are seen; those of one gate, which has to stand for two, by what they do to it.
+    The one gate's opening rate is that of the closed channels among those not open: it falls as they become refractory.
     """
     form = network.form
     states, u = lessons.states[rows, steps], lessons.u_uM[rows, steps]
     filtered = states[:, -1] if form.filter_s is not None else None
     found = network.log_rates(network.features(u[:, None], filtered, states[:, : form.n_gates]))
     expected = lessons.rates[rows, steps, : form.n_rates]
-    if form.n_gates == 2:
-        return ((found - torch.log(expected)) ** 2).mean()
-    p = states[:, 0]
-    slopes = [rates[:, 0] * (1 - p) - rates[:, 1] * p for rates in (found.exp(), expected)]
-    shown = [torch.asinh(slope / SLOPE_SCALE_PER_S) for slope in slopes]
-    return ((shown[0] - shown[1]) ** 2).mean() + 1e-3 * ((found - torch.log(expected.clamp(min=1e-6))) ** 2).mean()
+    loss = ((found - torch.log(expected.clamp(min=LEAST_RATE_PER_S))) ** 2).mean()
+    if form.n_gates == 1:
+        p = states[:, 0]
+        slopes = [rates[:, 0] * (1 - p) - rates[:, 1] * p for rates in (found.exp(), expected)]
+        shown = [torch.asinh(slope / SLOPE_SCALE_PER_S) for slope in slopes]
+        loss = loss + ((shown[0] - shown[1]) ** 2).mean()
+    return loss
 
 
 def course_loss(network: RateNetwork, lessons: Lessons, rows: torch.Tensor, first: torch.Tensor, steps: int):
