@@ -14,7 +14,7 @@ and Levine (1996).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -181,7 +181,7 @@ class Ip3Receptor:
 class RyanodineReceptor:
     """Keizer-Levine receptor: states o1, o2, c1, c2; o1 exchanges with each of the other three."""
 
-    parameters: Parameters = Parameters()
+    parameters: Parameters = field(default_factory=Parameters)
     name: str = "ryanodine_receptor"
     driver: Driver = CALCIUM
     rest: float = 0.05
