@@ -4,9 +4,9 @@ The open probability is ``P = y (1 - q)``: a fraction y of the channels that are
 
     y' = (P0 + (Pmax - P0) H(u; K_act, 4) - y) / tau(u),    q' = (H(u; K_in, 2) - q) / tau_in,
 
-H a Hill function of cytosolic calcium u. So P lies between 0 and Pmax and ``P + q <= 1``. The three knobs are Pmax, which
-sets how much calcium a wave releases, tau_in, which sets for how long, and K_act, which sets where it starts. The form
-is a choice; the published work describes its artificial data in words only.
+H a Hill function of cytosolic calcium u. So P lies between 0 and Pmax and ``P + q <= 1``. The three knobs are Pmax,
+which sets how much calcium a wave releases, tau_in, which sets for how long, and K_act, which sets where it starts. The
+form is a choice; of the published artificial data no description in numbers could be read.
 """
 
 from __future__ import annotations
