@@ -70,25 +70,32 @@ def hill(u: np.ndarray, half: float, power: int) -> np.ndarray:
     return x / (1 + x)
 
 
-@dataclass(frozen=True)
 class DesignedChannel:
-    """The designed dynamics as an exact channel of the family; ``states`` are y and q."""
+    """The designed dynamics as an exact channel of the family; its states are y and q.
 
-    knobs: Knobs = Knobs()
-    name: str = "designed"
+    Parameters
+    ----------
+    knobs : one, or several in an array of objects whose shape broadcasts with the driver's.
+    """
+
+    name = "designed"
     driver: Driver = CALCIUM
-    rest: float = 0.05
-    fast_s: float = OPENING_S
-    slow_s: float = 0.3
+    rest = 0.05
+    fast_s = OPENING_S
+    slow_s = 0.3
+
+    def __init__(self, knobs: Knobs | np.ndarray = Knobs()):
+        self.open_max, self.inactivation_s, self.activation_uM = (
+            np.vectorize(lambda own, name=name: getattr(own, name), otypes=[float])(knobs) for name in KNOB_RANGES
+        )
 
     def _aims(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u = np.asarray(u, dtype=float)
-        active = hill(u, self.knobs.activation_uM, ACTIVATION_POWER)
-        aim = np.stack(
-            [REST_OPEN + (self.knobs.open_max - REST_OPEN) * active, hill(u, INACTIVATION_UM, INACTIVATION_POWER)]
-        )
+        active = hill(u, self.activation_uM, ACTIVATION_POWER)
+        opened = REST_OPEN + (self.open_max - REST_OPEN) * active
+        aim = np.stack([opened, np.broadcast_to(hill(u, INACTIVATION_UM, INACTIVATION_POWER), opened.shape)])
         tau = np.stack([
-            CLOSING_S + (OPENING_S - CLOSING_S) * active, np.full_like(active, self.knobs.inactivation_s)
+            CLOSING_S + (OPENING_S - CLOSING_S) * active, np.broadcast_to(self.inactivation_s, opened.shape)
         ])  # fmt: skip
         return aim, tau
 
@@ -101,3 +108,17 @@ class DesignedChannel:
 
     def observed(self, states: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return states[0] * (1 - states[1]), states[1]
+
+
+def spread_knobs(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Knobs (count,) as objects, drawn as a Latin hypercube over the logarithms of their ranges."""
+    cells = np.stack([rng.permutation(count) for _ in KNOB_RANGES], axis=1)
+    z = 2 * (cells + rng.random(cells.shape)) / count - 1
+    found = np.empty(count, dtype=object)
+    found[:] = [knobs_at(row) for row in z]
+    return found
+
+
+def knob_values(knobs: np.ndarray) -> np.ndarray:
+    """Values (N, 3) of knobs (N,), in the order of `KNOB_RANGES`."""
+    return np.array([[getattr(own, name) for name in KNOB_RANGES] for own in knobs])
