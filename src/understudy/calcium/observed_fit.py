@@ -1,0 +1,184 @@
+"""A rate network from observations alone, beside smoothing in time and a table of open probability against the driver.
+
+No kinetic scheme, state or clean trace is given: the network is rolled out from its own rest through each protocol and
+through the observation (noise, gaps, store and dye), and fitted to what was seen. Protocols of their own, as noisy and
+sparse, decide when to stop. The known truth is used for the errors only.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.interpolate import make_smoothing_spline
+
+from understudy.calcium.channel_family import ExactChannel
+from understudy.calcium.clamp_training import family_form, predicted_clamps
+from understudy.calcium.observations import PROBABILITY, Observations
+from understudy.calcium.rate_network import RateNetwork
+
+_REST_STEPS_S = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 5.0, 20.0, 50.0)
+
+
+@dataclass(frozen=True)
+class ObservedFit:
+    """Optimiser steps, first learning rate, weight of the squared weights, protocols per step, hidden widths."""
+
+    steps: int = 500
+    learning_rate: float = 2e-2
+    decay: float = 1e-4
+    batch: int = 16
+    hidden: tuple[int, int] = (16, 16)
+
+
+def _rollout(network: RateNetwork, hold: torch.Tensor, drive: torch.Tensor, dt_s: torch.Tensor) -> torch.Tensor:
+    """Open probability (N, T + 1) from the network's own rest, differentiable throughout."""
+    states = torch.zeros((len(hold), network.form.n_states), dtype=torch.float64)
+    states[:, 1] = 1.0
+    for step in _REST_STEPS_S:
+        states = network.advance(states, hold[:, None], step)
+    seen = [network.open_probability(states)]
+    for k in range(drive.shape[1]):
+        states = network.advance(states, drive[:, k, None], dt_s[:, k])
+        seen.append(network.open_probability(states))
+    return torch.stack(seen, dim=1)
+
+
+def _expected(observed: Observations, p: torch.Tensor, dt_s: torch.Tensor) -> torch.Tensor:
+    """What would be observed (N, T) with these open probabilities (N, T + 1)."""
+    if observed.observing.kind == PROBABILITY:
+        return p[:, 1:]
+    dye = observed.observing.dye
+    e, seen = dye.at_rest(p[:, 0]), []
+    for k in range(dt_s.shape[1]):
+        e = dye.advance(e, 0.5 * (p[:, k] + p[:, k + 1]), dt_s[:, k])
+        seen.append(dye.fluorescence(e))
+    return torch.stack(seen, dim=1)
+
+
+def fit_observations(
+    channel: ExactChannel, training: Observations, stopping: Observations, *, seed: int, fit: ObservedFit | None = None
+) -> RateNetwork:
+    """A network of a channel of which nothing but name and driver is given.
+
+    Parameters
+    ----------
+    training, stopping : disjoint protocols; the loss is the squared difference over the noise's variance.
+    """
+    fit = fit or ObservedFit()
+    network = RateNetwork(family_form(channel, fit.hidden), seed)
+    rng = np.random.default_rng([seed, 7])
+
+    def tensors(observed: Observations):
+        own = observed.clamps
+        arrays = own.hold, own.drive, own.dt_s, np.nan_to_num(observed.values), observed.seen.astype(float)
+        return [torch.from_numpy(np.ascontiguousarray(x)) for x in arrays]
+
+    def loss(observed: Observations, hold, drive, dt_s, values, seen) -> torch.Tensor:
+        found = _expected(observed, _rollout(network, hold, drive, dt_s), dt_s)
+        return (((found - values) / observed.observing.noise) ** 2 * seen).sum() / seen.sum()
+
+    fitted, stop = tensors(training), tensors(stopping)
+    optimiser = torch.optim.Adam(network.parameters(), lr=fit.learning_rate)
+    best, best_loss = copy.deepcopy(network.state_dict()), math.inf
+    for step in range(fit.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = fit.learning_rate * 0.5 * (1 + math.cos(math.pi * step / fit.steps)) + 1e-5
+        rows = torch.from_numpy(rng.permutation(len(training.clamps))[: fit.batch])
+        penalty = sum((own**2).sum() for own in network.parameters())
+        total = loss(training, *(x[rows] for x in fitted)) + fit.decay * penalty
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimiser.step()
+        if (step + 1) % 20 == 0 or step + 1 == fit.steps:
+            with torch.no_grad():
+                now = float(loss(stopping, *stop))
+            if now < best_loss:
+                best_loss, best = now, copy.deepcopy(network.state_dict())
+    network.load_state_dict(best)
+    return network
+
+
+def smoothed(observed: Observations) -> np.ndarray:
+    """Open probability (N, T) by a smoothing spline through each protocol's observations.
+
+    The axis is the number of the interval, on which fast and slow parts are equally resolved; generalised
+    cross-validation chooses the smoothing. Fluorescence is smoothed first and then inverted: dye, then the store's balance.
+    """
+    clamps, n = observed.clamps, observed.values.shape[1]
+    columns, found = np.arange(n, dtype=float), np.empty(observed.values.shape)
+    for row, values in enumerate(observed.values):
+        at = np.flatnonzero(np.isfinite(values))
+        spline = make_smoothing_spline(at.astype(float), values[at])
+        inside = np.clip(columns, at[0], at[-1])
+        curve = spline(inside)
+        if observed.observing.kind != PROBABILITY:
+            dye = observed.observing.dye
+            e = dye.calcium(curve)
+            time_s = np.cumsum(clamps.dt_s[row])
+            curve = (dye.refill_per_s * (1 - e) - np.gradient(e, time_s)) / (dye.release_per_s * e)
+        found[row] = np.clip(curve, 0.0, 1.0)
+    return found
+
+
+def tabulated(
+    observed: Observations, drive_scaled: np.ndarray, new_scaled: np.ndarray, width: float = 0.1
+) -> np.ndarray:
+    """Open probability at new drivers (scaled, any shape) as the mean of the smoothed one at like drivers seen.
+
+    A channel without memory: what a table of the open probability against the driver can tell.
+    """
+    values, at = smoothed(observed)[observed.seen], drive_scaled[observed.seen]
+    grid = np.linspace(-1, 1, 201)
+    weight = np.exp(-0.5 * ((grid[:, None] - at) / width) ** 2) + 1e-12
+    return np.interp(new_scaled, grid, weight @ values / weight.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class ObservedErrors:
+    """Root mean square errors of the open probability against the truth.
+
+    Attributes
+    ----------
+    network, smoothing : on the fitted protocols, (at ends outside the missing spans, inside them).
+    network_new, table_new : on protocols that were never observed.
+    range_new : the truth's range there, over which an NRMSE is taken.
+    r2_new, table_r2_new : coefficients of determination there.
+    """
+
+    network: tuple[float, float]
+    smoothing: tuple[float, float]
+    network_new: float
+    table_new: float
+    range_new: float
+    r2_new: float
+    table_r2_new: float
+
+
+def observed_errors(channel: ExactChannel, network: RateNetwork, observed: Observations, new) -> ObservedErrors:
+    """Errors of a network and of both baselines; ``new`` are `Clamps` that were never observed."""
+    truth = observed.clamps.truth[:, 1:, 0]
+
+    def parts(found: np.ndarray) -> tuple[float, float]:
+        squares = (found - truth) ** 2
+        return float(np.sqrt(squares[~observed.missing].mean())), float(np.sqrt(squares[observed.missing].mean()))
+
+    own = predicted_clamps(network, new)[:, 1:]
+    scaled = channel.driver.scaled
+    table = tabulated(observed, scaled(observed.clamps.drive), scaled(new.drive))
+    expected = new.truth[:, 1:, 0]
+    total = ((expected - expected.mean()) ** 2).mean()
+    network_mse, table_mse = (((found - expected) ** 2).mean() for found in (own, table))
+    return ObservedErrors(
+        parts(predicted_clamps(network, observed.clamps)[:, 1:]),
+        parts(smoothed(observed)),
+        float(np.sqrt(network_mse)),
+        float(np.sqrt(table_mse)),
+        float(np.ptp(expected)),
+        float(1 - network_mse / total),
+        float(1 - table_mse / total),
+    )
