@@ -107,7 +107,8 @@ def smoothed(observed: Observations) -> np.ndarray:
     """Open probability (N, T) by a smoothing spline through each protocol's observations.
 
     The axis is the number of the interval, on which fast and slow parts are equally resolved; generalised
-    cross-validation chooses the smoothing. Fluorescence is smoothed first and then inverted: dye, then the store's balance.
+    cross-validation chooses the smoothing. Fluorescence is smoothed first and then inverted: dye, then the balance of
+    the store.
     """
     clamps, n = observed.clamps, observed.values.shape[1]
     columns, found = np.arange(n, dtype=float), np.empty(observed.values.shape)
