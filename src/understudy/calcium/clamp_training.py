@@ -51,7 +51,7 @@ class FitStage:
     iterations: int
 
 
-FULL_FIT = (FitStage(1, 8192, 400), FitStage(4, 2048, 300), FitStage(16, 512, 100))
+FULL_FIT = (FitStage(1, 8192, 800), FitStage(4, 2048, 400), FitStage(16, 512, 120))
 QUICK_FIT = (FitStage(1, 1024, 120), FitStage(4, 256, 60))
 """Fits of a study (about a minute) and of a test (seconds)."""
 
@@ -78,7 +78,7 @@ def _rollout(network: RateNetwork, gates: torch.Tensor, drives: torch.Tensor, dt
 
 
 def _loss(found: torch.Tensor, expected: torch.Tensor, power: int, scale: torch.Tensor) -> torch.Tensor:
-    """Squared errors of both gates and of the open probability over the latter's range."""
+    """Squared errors of both gates and, times ``scale`` (B, 1), of the open probability."""
     p = found[..., 0] ** power * found[..., 1] - expected[..., 0] ** power * expected[..., 1]
     return ((found - expected) ** 2).mean() + (p * scale).square().mean()
 
@@ -86,6 +86,7 @@ def _loss(found: torch.Tensor, expected: torch.Tensor, power: int, scale: torch.
 def fit_clamps(
     form: RateForm, training: Clamps, stopping: Clamps, *, seed: int, stages: Sequence[FitStage] = FULL_FIT,
     conditions: tuple[np.ndarray, np.ndarray] | None = None,
+    ranges: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> FittedChannel:  # fmt: skip
     """Fit a network of two gates to clamps.
 
@@ -93,6 +94,7 @@ def fit_clamps(
     ----------
     training, stopping : disjoint sets of protocols; the second decides whose weights are kept.
     conditions : further drives (N, C) of both sets, constant within a protocol.
+    ranges : of the open probability (N,) over which errors of each protocol count; None for the training's for all.
     """
     network = RateNetwork(form, seed)
     rng = np.random.default_rng(seed)
@@ -109,23 +111,25 @@ def fit_clamps(
 
     gates, drives, dt = tensors(training, 0)
     stop_gates, stop_drives, stop_dt = tensors(stopping, 1)
-    scale = torch.tensor(1 / max(float(np.ptp(training.truth[..., 0])), 1e-6))
+    if ranges is None:
+        whole = float(np.ptp(training.truth[..., 0]))
+        ranges = np.full(len(training), whole), np.full(len(stopping), whole)
+    scale, stop_scale = (torch.from_numpy(1 / own)[:, None] for own in ranges)
     best, best_loss, losses = copy.deepcopy(network.state_dict()), math.inf, []
 
     def check() -> None:
         nonlocal best, best_loss
         with torch.no_grad():
-            loss = float(
-                _loss(_rollout(network, stop_gates[:, 0], stop_drives, stop_dt), stop_gates[:, 1:], power, scale)
-            )
+            found = _rollout(network, stop_gates[:, 0], stop_drives, stop_dt)
+            loss = float(_loss(found, stop_gates[:, 1:], power, stop_scale))
         losses.append(loss)
         if loss < best_loss:
             best_loss, best = loss, copy.deepcopy(network.state_dict())
 
     def closure(optimiser: torch.optim.Optimizer, pieces: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        begin, driven, lasting, end = pieces
+        begin, driven, lasting, end, weight = pieces
         optimiser.zero_grad()
-        loss = _LOSS_SCALE * _loss(_rollout(network, begin, driven, lasting), end, power, scale)
+        loss = _LOSS_SCALE * _loss(_rollout(network, begin, driven, lasting), end, power, weight)
         loss.backward()
         return loss
 
@@ -133,7 +137,13 @@ def fit_clamps(
         row = torch.from_numpy(rng.integers(len(training), size=stage.pieces))[:, None]
         start = torch.from_numpy(rng.integers(drives.shape[1] - stage.intervals + 1, size=stage.pieces))
         columns = start[:, None] + torch.arange(stage.intervals)
-        pieces = gates[row[:, 0], start], drives[row, columns], dt[row, columns], gates[row, columns + 1]
+        pieces = (
+            gates[row[:, 0], start],
+            drives[row, columns],
+            dt[row, columns],
+            gates[row, columns + 1],
+            scale[row[:, 0]],
+        )
         optimiser = torch.optim.LBFGS(
             network.parameters(), max_iter=max(1, stage.iterations // _ROUNDS), history_size=50,
             line_search_fn="strong_wolfe", tolerance_change=1e-14, tolerance_grad=1e-12,

@@ -23,7 +23,7 @@ from understudy.surrogate.metrics import nrmse, r2
 _UNITS = {"open_max": "1", "inactivation_s": "s", "activation_uM": "uM"}
 
 
-def designed_form(hidden: tuple[int, int] = (16, 16)) -> RateForm:
+def designed_form(hidden: tuple[int, int] = (24, 24)) -> RateForm:
     """Form of the network: the family's, with the knobs as further drives."""
     own = DesignedChannel.driver
     drives = (Drive("calcium", "uM", "log", own.low, own.high),)
@@ -48,7 +48,11 @@ def fit_designed(
     rng = np.random.default_rng([seed, 8])
     fitted, knobs = designed_clamps(training, intervals, rng)
     kept, kept_knobs = designed_clamps(stopping, intervals, rng)
-    return fit_clamps(designed_form(), fitted, kept, seed=seed, stages=stages, conditions=(knobs, kept_knobs))
+    # Errors count over what each channel can open at most, else weak channels would hardly count.
+    return fit_clamps(
+        designed_form(), fitted, kept, seed=seed, stages=stages, conditions=(knobs, kept_knobs),
+        ranges=(knobs[:, 0], kept_knobs[:, 0]),
+    )  # fmt: skip
 
 
 def designed_errors(fitted: FittedChannel, count: int = 48, seed: int = 99, intervals: int = 120) -> ClampErrors:

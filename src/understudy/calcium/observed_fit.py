@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,17 +21,18 @@ from understudy.calcium.clamp_training import family_form, predicted_clamps
 from understudy.calcium.observations import PROBABILITY, Observations
 from understudy.calcium.rate_network import RateNetwork
 
+_ITERATIONS_PER_CHECK = 10
+_ROBUST = 3.0
+"""Residuals in deviations of the noise beyond which the loss grows linearly: a jump missed early must not rule."""
 _REST_STEPS_S = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 5.0, 20.0, 50.0)
 
 
 @dataclass(frozen=True)
 class ObservedFit:
-    """Optimiser steps, first learning rate, weight of the squared weights, protocols per step, hidden widths."""
+    """Iterations of L-BFGS, weight of the squared weights, hidden widths."""
 
-    steps: int = 500
-    learning_rate: float = 2e-2
+    iterations: int = 300
     decay: float = 1e-4
-    batch: int = 16
     hidden: tuple[int, int] = (16, 16)
 
 
@@ -66,11 +68,16 @@ def fit_observations(
 
     Parameters
     ----------
-    training, stopping : disjoint protocols; the loss is the squared difference over the noise's variance.
+    training, stopping : disjoint protocols; the loss is the squared difference over the noise's variance, linear
+        beyond three deviations.
     """
     fit = fit or ObservedFit()
     network = RateNetwork(family_form(channel, fit.hidden), seed)
-    rng = np.random.default_rng([seed, 7])
+    with torch.no_grad():
+        # The first gate begins fast and opens with the driver, the second slow and closes with it (voltage or calcium).
+        network.b3[:2] = -math.log(channel.fast_s) - 1.0
+        network.b3[2:] = -math.log(channel.slow_s)
+        network.linear[:, 0] = torch.tensor([2.0, -1.0, -1.0, 1.0])
 
     def tensors(observed: Observations):
         own = observed.clamps
@@ -79,26 +86,30 @@ def fit_observations(
 
     def loss(observed: Observations, hold, drive, dt_s, values, seen) -> torch.Tensor:
         found = _expected(observed, _rollout(network, hold, drive, dt_s), dt_s)
-        return (((found - values) / observed.observing.noise) ** 2 * seen).sum() / seen.sum()
+        squares = ((found - values) / (_ROBUST * observed.observing.noise)) ** 2 * seen
+        return 2 * _ROBUST**2 * (torch.sqrt(1 + squares) - 1).sum() / seen.sum()
 
     fitted, stop = tensors(training), tensors(stopping)
-    optimiser = torch.optim.Adam(network.parameters(), lr=fit.learning_rate)
     best, best_loss = copy.deepcopy(network.state_dict()), math.inf
-    for step in range(fit.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = fit.learning_rate * 0.5 * (1 + math.cos(math.pi * step / fit.steps)) + 1e-5
-        rows = torch.from_numpy(rng.permutation(len(training.clamps))[: fit.batch])
-        penalty = sum((own**2).sum() for own in network.parameters())
-        total = loss(training, *(x[rows] for x in fitted)) + fit.decay * penalty
-        optimiser.zero_grad(set_to_none=True)
+
+    def closure(optimiser: torch.optim.Optimizer) -> torch.Tensor:
+        optimiser.zero_grad()
+        total = loss(training, *fitted) + fit.decay * sum((own**2).sum() for own in network.parameters())
         total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
-        if (step + 1) % 20 == 0 or step + 1 == fit.steps:
-            with torch.no_grad():
-                now = float(loss(stopping, *stop))
-            if now < best_loss:
-                best_loss, best = now, copy.deepcopy(network.state_dict())
+        return total
+
+    optimiser = torch.optim.LBFGS(
+        network.parameters(), max_iter=_ITERATIONS_PER_CHECK, history_size=50, line_search_fn="strong_wolfe",
+        tolerance_change=1e-12, tolerance_grad=1e-10,
+    )  # fmt: skip
+    for _ in range(max(1, fit.iterations // _ITERATIONS_PER_CHECK)):
+        optimiser.step(partial(closure, optimiser))
+        with torch.no_grad():
+            now = float(loss(stopping, *stop))
+            if __import__("os").environ.get("DBG"):
+                print(now, float(loss(training, *fitted)), flush=True)
+        if now < best_loss:
+            best_loss, best = now, copy.deepcopy(network.state_dict())
     network.load_state_dict(best)
     return network
 
