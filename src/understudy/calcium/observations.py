@@ -139,3 +139,15 @@ def observe(channel: ExactChannel, clamps: Clamps, observing: Observing, rng: np
     noisy = clean + observing.noise * rng.standard_normal(clean.shape)
     seen = (rng.random(clean.shape) < observing.share) & ~missing
     return Observations(observing, clamps, np.where(seen, noisy, np.nan), missing)
+
+
+def expected_observations(observing: Observing, p: torch.Tensor, dt_s: torch.Tensor) -> torch.Tensor:
+    """Observations (N, T) without noise of open probabilities (N, T + 1) at the ends of intervals ``dt_s`` (N, T)."""
+    if observing.kind == PROBABILITY:
+        return p[:, 1:]
+    dye = observing.dye
+    e, seen = dye.at_rest(p[:, 0]), []
+    for k in range(dt_s.shape[1]):
+        e = dye.advance(e, 0.5 * (p[:, k] + p[:, k + 1]), dt_s[:, k])
+        seen.append(dye.fluorescence(e))
+    return torch.stack(seen, dim=1)

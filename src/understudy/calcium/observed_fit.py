@@ -14,11 +14,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy.interpolate import make_smoothing_spline
 
 from understudy.calcium.channel_family import ExactChannel
 from understudy.calcium.clamp_training import family_form, predicted_clamps
-from understudy.calcium.observations import PROBABILITY, Observations
+from understudy.calcium.observations import Observations, expected_observations
+from understudy.calcium.observed_baselines import smoothed, tabulated
 from understudy.calcium.rate_network import RateNetwork
 
 _ITERATIONS_PER_CHECK = 10
@@ -49,18 +49,6 @@ def _rollout(network: RateNetwork, hold: torch.Tensor, drive: torch.Tensor, dt_s
     return torch.stack(seen, dim=1)
 
 
-def _expected(observed: Observations, p: torch.Tensor, dt_s: torch.Tensor) -> torch.Tensor:
-    """What would be observed (N, T) with these open probabilities (N, T + 1)."""
-    if observed.observing.kind == PROBABILITY:
-        return p[:, 1:]
-    dye = observed.observing.dye
-    e, seen = dye.at_rest(p[:, 0]), []
-    for k in range(dt_s.shape[1]):
-        e = dye.advance(e, 0.5 * (p[:, k] + p[:, k + 1]), dt_s[:, k])
-        seen.append(dye.fluorescence(e))
-    return torch.stack(seen, dim=1)
-
-
 def fit_observations(
     channel: ExactChannel, training: Observations, stopping: Observations, *, seed: int, fit: ObservedFit | None = None
 ) -> RateNetwork:
@@ -85,7 +73,7 @@ def fit_observations(
         return [torch.from_numpy(np.ascontiguousarray(x)) for x in arrays]
 
     def loss(observed: Observations, hold, drive, dt_s, values, seen) -> torch.Tensor:
-        found = _expected(observed, _rollout(network, hold, drive, dt_s), dt_s)
+        found = expected_observations(observed.observing, _rollout(network, hold, drive, dt_s), dt_s)
         squares = ((found - values) / (_ROBUST * observed.observing.noise)) ** 2 * seen
         return 2 * _ROBUST**2 * (torch.sqrt(1 + squares) - 1).sum() / seen.sum()
 
@@ -106,48 +94,10 @@ def fit_observations(
         optimiser.step(partial(closure, optimiser))
         with torch.no_grad():
             now = float(loss(stopping, *stop))
-            if __import__("os").environ.get("DBG"):
-                print(now, float(loss(training, *fitted)), flush=True)
         if now < best_loss:
             best_loss, best = now, copy.deepcopy(network.state_dict())
     network.load_state_dict(best)
     return network
-
-
-def smoothed(observed: Observations) -> np.ndarray:
-    """Open probability (N, T) by a smoothing spline through each protocol's observations.
-
-    The axis is the number of the interval, on which fast and slow parts are equally resolved; generalised
-    cross-validation chooses the smoothing. Fluorescence is smoothed first and then inverted: dye, then the balance of
-    the store.
-    """
-    clamps, n = observed.clamps, observed.values.shape[1]
-    columns, found = np.arange(n, dtype=float), np.empty(observed.values.shape)
-    for row, values in enumerate(observed.values):
-        at = np.flatnonzero(np.isfinite(values))
-        spline = make_smoothing_spline(at.astype(float), values[at])
-        inside = np.clip(columns, at[0], at[-1])
-        curve = spline(inside)
-        if observed.observing.kind != PROBABILITY:
-            dye = observed.observing.dye
-            e = dye.calcium(curve)
-            time_s = np.cumsum(clamps.dt_s[row])
-            curve = (dye.refill_per_s * (1 - e) - np.gradient(e, time_s)) / (dye.release_per_s * e)
-        found[row] = np.clip(curve, 0.0, 1.0)
-    return found
-
-
-def tabulated(
-    observed: Observations, drive_scaled: np.ndarray, new_scaled: np.ndarray, width: float = 0.1
-) -> np.ndarray:
-    """Open probability at new drivers (scaled, any shape) as the mean of the smoothed one at like drivers seen.
-
-    A channel without memory: what a table of the open probability against the driver can tell.
-    """
-    values, at = smoothed(observed)[observed.seen], drive_scaled[observed.seen]
-    grid = np.linspace(-1, 1, 201)
-    weight = np.exp(-0.5 * ((grid[:, None] - at) / width) ** 2) + 1e-12
-    return np.interp(new_scaled, grid, weight @ values / weight.sum(axis=1))
 
 
 @dataclass(frozen=True)
