@@ -107,7 +107,7 @@ def drawn_clamps(
 ) -> Clamps:
     """Random protocols with their exact answers; kinds take turns."""
     kind = np.array([kinds[k % len(kinds)] for k in range(count)])
-    hold, drive, dt = (np.array(x) for x in zip(*(_drawn(channel, k, intervals, rng) for k in kind), strict=True))
+    hold, drive, dt = (np.array(x) for x in zip(*(_drawn(channel, str(k), intervals, rng) for k in kind), strict=True))
     return Clamps(kind, hold, drive, dt, space_clamp(channel, hold, drive, dt))
 
 

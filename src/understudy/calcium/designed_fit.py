@@ -8,7 +8,6 @@ import numpy as np
 
 from understudy.calcium.clamp_protocols import DRAWN_KINDS, Clamps, drawn_clamps, joined
 from understudy.calcium.clamp_training import (
-    FULL_FIT,
     POWER,
     ClampErrors,
     FitStage,
@@ -19,6 +18,9 @@ from understudy.calcium.clamp_training import (
 from understudy.calcium.designed_channel import KNOB_RANGES, DesignedChannel, knob_values, spread_knobs
 from understudy.calcium.rate_network import Drive, RateForm
 from understudy.surrogate.metrics import nrmse, r2
+
+DESIGNED_FIT = (FitStage(1, 12288, 700), FitStage(4, 4096, 250))
+"""Stages for the network of all knobs (minutes)."""
 
 _UNITS = {"open_max": "1", "inactivation_s": "s", "activation_uM": "uM"}
 
@@ -42,7 +44,12 @@ def designed_clamps(count: int, intervals: int, rng: np.random.Generator) -> tup
 
 
 def fit_designed(
-    seed: int, *, training: int = 320, stopping: int = 32, intervals: int = 120, stages: Sequence[FitStage] = FULL_FIT
+    seed: int,
+    *,
+    training: int = 640,
+    stopping: int = 48,
+    intervals: int = 120,
+    stages: Sequence[FitStage] = DESIGNED_FIT,
 ) -> FittedChannel:
     """Network of all knobs; the seed sets protocols, knobs and first weights."""
     rng = np.random.default_rng([seed, 8])
