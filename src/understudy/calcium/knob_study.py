@@ -1,7 +1,7 @@
 """Do the knobs of designed data steer waves: each knob against its outcome, over several trained networks.
 
-A knob passes where its outcome is strictly monotone in each network (Spearman's coefficient 1 or -1), covers a factor of
-two, and networks of different seeds differ by less than half a step between neighbouring values.
+A knob passes where its outcome is strictly monotone in each network (Spearman's coefficient 1 or -1), covers a factor
+of two, and networks of different seeds differ by less than half a step between neighbouring values.
 """
 
 from __future__ import annotations
