@@ -7,7 +7,7 @@ time stepping enters what is learned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -231,19 +231,43 @@ def wave_courses(
     return replace(together, group=np.repeat(np.arange(len(cases)), len(sites)))
 
 
+def _single_waves(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
+    return wave_courses(draw_wave_cases(count, rng), 0.3)
+
+
+def _long_waves(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
+    return wave_courses(draw_wave_cases(count, rng), 2.0)
+
+
+def _paired_pulses(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
+    cases = draw_wave_cases(count, rng, gap_s=(0.1, 15.0))
+    return wave_courses(cases, 16.0, length_um=16.0, sites_um=(2.0, 8.0), family="paired pulses")
+
+
+@dataclass(frozen=True)
+class CourseKind:
+    """How courses of a kind are drawn: how many groups at scale 1, how many at a time at most, and by what."""
+
+    count: int
+    unit: int
+    draw: Callable[[Parameters, int, np.random.Generator], Courses]
+
+
+COURSE_KINDS = {
+    "clamps": CourseKind(300, 50, clamp_courses),
+    "ramps": CourseKind(120, 50, moving_courses),
+    "waves": CourseKind(24, 8, _single_waves),
+    "long waves": CourseKind(8, 8, _long_waves),
+    "paired pulses": CourseKind(8, 8, _paired_pulses),
+}
+
+
+def number_of_groups(kind: str, scale: float) -> int:
+    """Protocols or parameter sets of a kind at a scale, at least 2."""
+    return max(2, round(scale * COURSE_KINDS[kind].count))
+
+
 def draw_courses(seed: int, *, scale: float = 1.0, parameters: Parameters | None = None) -> Courses:
-    """Courses of all families; ``scale`` multiplies how many. Another seed has other protocols and parameter sets."""
+    """Courses of all kinds; ``scale`` multiplies how many. Another seed has other protocols and parameter sets."""
     own, rng = parameters or Parameters(), np.random.default_rng(seed)
-
-    def many(count: int) -> int:
-        return max(2, round(scale * count))
-
-    parts = [
-        clamp_courses(own, many(300), rng),
-        moving_courses(own, many(120), rng),
-        wave_courses(draw_wave_cases(many(24), rng), 0.3),
-        wave_courses(draw_wave_cases(many(8), rng), 2.0),
-        wave_courses(draw_wave_cases(many(8), rng, gap_s=(0.1, 15.0)), 16.0, length_um=16.0,
-                     sites_um=(2.0, 8.0), family="paired pulses"),
-    ]  # fmt: skip
-    return joined(parts)
+    return joined([kind.draw(own, number_of_groups(name, scale), rng) for name, kind in COURSE_KINDS.items()])
