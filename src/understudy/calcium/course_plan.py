@@ -15,7 +15,7 @@ from understudy.surrogate.metrics import nrmse, r2
 SPLITS = ("training", "calibration", "heldout")
 
 # Seconds of one core for a group of each kind, roughly: the long ones are started first.
-_COSTS = {"clamps": 0.003, "ramps": 0.003, "waves": 0.1, "long waves": 0.6, "paired pulses": 2.5}
+_COSTS = {"clamps": 0.003, "ramps": 0.003, "waves": 0.1, "raised waves": 0.1, "long waves": 0.6, "paired pulses": 2.5}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from understudy.calcium.gated_channel import RYANODINE, Domain, visited_domain
 from understudy.calcium.parameters import Parameters
 from understudy.calcium.rate_network import CALCIUM, RateForm, RateNetwork
 from understudy.calcium.receptor_protocols import Courses, receptor_answer
+from understudy.errors import InputError
 
 FILTER_S = 2.5e-3
 """Time constant of the filter (choice): the second open state relaxes within 2.6 ms at low calcium."""
@@ -197,7 +198,7 @@ def _minimise(network: RateNetwork, loss_of: Callable[[], torch.Tensor], iterati
 
 def train_rates(
     courses: Courses, form: RateForm, *, seed: int, schedule: Schedule | None = None,
-    parameters: Parameters | None = None, say: Callable[[str], None] | None = None,
+    parameters: Parameters | None = None, start: RateNetwork | None = None, say: Callable[[str], None] | None = None,
 ) -> RateNetwork:  # fmt: skip
     """Network of a form, trained on courses by L-BFGS; the same for the same seed on one thread.
 
@@ -206,19 +207,24 @@ def train_rates(
     Parameters
     ----------
     parameters : kinetics of the receptors that answer the courses; the defaults' if None.
+    start : network of the form to go on from, as the shared machine trained it; it is changed, and the first stage is
+        left out.
     say : told the loss after each stage.
     """
     schedule, say = schedule or Schedule(), say or (lambda words: None)
     lessons = lessons_of(courses, form, parameters or Parameters())
     generator = torch.Generator().manual_seed(seed)
-    network = RateNetwork(form, seed)
+    network = RateNetwork(form, seed) if start is None else start
+    if network.form != form:
+        raise InputError(f"start: found a network of {network.form}, accepted is one of {form}")
     usable = courses.family != "any start"
     if form.n_gates == 1:
         usable &= courses.start[:, 3] < RESTED
-    rows, _, lengths = _windows(lessons, schedule, schedule.samples, generator, usable)
-    steps = (torch.rand(len(rows), generator=generator) * lengths).long()
-    loss = _minimise(network, lambda: rate_loss(network, lessons, rows, steps), schedule.rate_iterations)
-    say(f"rates: {loss:.3g}")
+    if start is None:
+        rows, _, lengths = _windows(lessons, schedule, schedule.samples, generator, usable)
+        steps = (torch.rand(len(rows), generator=generator) * lengths).long()
+        loss = _minimise(network, lambda: rate_loss(network, lessons, rows, steps), schedule.rate_iterations)
+        say(f"rates: {loss:.3g}")
     if form.n_gates == 2:
         usable[:] = True
     chosen, first, _ = _windows(lessons, schedule, schedule.windows, generator, usable)

@@ -177,8 +177,16 @@ class WaveCase:
     density_uM_um_per_s: float
 
 
-def draw_wave_cases(count: int, rng: np.random.Generator, *, gap_s: tuple[float, float] | None = None):
-    """Cases (list of `WaveCase`) over receptors, radii, calbindin, diffusion, membrane, resting calcium and stimulus.
+REST_UM = (0.045, 0.06)
+RAISED_REST_UM = (0.08, 0.125)
+"""Resting calcium of cells at ease, and of cells whose receptors are refractory by 3 to 25 % before the wave comes."""
+
+
+def draw_wave_cases(
+    count: int, rng: np.random.Generator, *, rest_uM: tuple[float, float] = REST_UM,
+    gap_s: tuple[float, float] | None = None,
+) -> list[WaveCase]:  # fmt: skip
+    """Cases over receptors, radii, calbindin, diffusion, plasma membrane, resting calcium (log-uniform) and stimulus.
 
     With ``gap_s`` a second stimulus follows after a gap drawn log-uniformly, in cells that can recover.
     """
@@ -189,7 +197,7 @@ def draw_wave_cases(count: int, rng: np.random.Generator, *, gap_s: tuple[float,
             calbindin_uM=rng.uniform(80.0, 200.0),
             cytosol_diffusion_um2_per_s=rng.uniform(160.0, 280.0),
             plasma_scale=3.0 if gap_s else float(rng.choice([1.0, 3.0])),
-            rest_cytosol_uM=rng.uniform(0.045, 0.06) if gap_s else 10 ** rng.uniform(-1.4, -0.9),
+            rest_cytosol_uM=float(np.exp(rng.uniform(*np.log(rest_uM)))),
         )
         onsets = (0.0,) if gap_s is None else (0.0, float(np.exp(rng.uniform(*np.log(gap_s)))))
         cases.append(WaveCase(own, rng.uniform(0.2, 0.3), rng.uniform(0.45, 0.6), onsets, 10 ** rng.uniform(3.3, 4.0)))
@@ -235,6 +243,10 @@ def _single_waves(parameters: Parameters, count: int, rng: np.random.Generator) 
     return wave_courses(draw_wave_cases(count, rng), 0.3)
 
 
+def _raised_waves(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
+    return wave_courses(draw_wave_cases(count, rng, rest_uM=RAISED_REST_UM), 0.3)
+
+
 def _long_waves(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
     return wave_courses(draw_wave_cases(count, rng), 2.0)
 
@@ -256,7 +268,8 @@ class CourseKind:
 COURSE_KINDS = {
     "clamps": CourseKind(300, 50, clamp_courses),
     "ramps": CourseKind(120, 50, moving_courses),
-    "waves": CourseKind(24, 8, _single_waves),
+    "waves": CourseKind(16, 8, _single_waves),
+    "raised waves": CourseKind(8, 8, _raised_waves),
     "long waves": CourseKind(8, 8, _long_waves),
     "paired pulses": CourseKind(8, 8, _paired_pulses),
 }
