@@ -18,13 +18,14 @@ from understudy.calcium.channel_family import (
 from understudy.calcium.channel_study import (
     QUICK_SETTINGS,
     FamilySettings,
+    family_table,
     fit_member,
     protocol_set,
     recorded_calcium_uM,
 )
 from understudy.calcium.clamp_protocols import DRAWN_KINDS, drawn_clamps, joined, recorded_clamps
 from understudy.calcium.clamp_training import POWER, FitStage, clamp_errors, family_form, fit_clamps, gates_of
-from understudy.calcium.gate_channel import by_lane
+from understudy.calcium.network_gates import by_lane
 from understudy.calcium.parameters import Parameters, ip3_open_probability
 from understudy.calcium.rate_network import RateNetwork
 from understudy.errors import InputError
@@ -140,6 +141,9 @@ def test_quick_fit_learns_and_an_untrained_network_does_not():
     member = fit_member("potassium", QUICK_SETTINGS)
     assert member.errors["drawn"].nrmse < 0.03
     assert member.errors["recorded waveform"].r2 > 0.98
+    (row,) = family_table([member])
+    assert row["drawn, NRMSE"] == member.errors["drawn"].nrmse
+    assert row["weights"] == family_form(POTASSIUM).n_weights
     raw = RateNetwork(family_form(POTASSIUM), 0)
     assert clamp_errors(raw, protocol_set(POTASSIUM, "heldout", 16, QUICK_SETTINGS))["drawn"].nrmse > 0.1
 

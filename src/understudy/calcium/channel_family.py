@@ -215,6 +215,21 @@ class RyanodineReceptor:
         return states[0] + states[1], states[3]
 
 
+class ExactGates:
+    """An exact channel as cables take it (`understudy.calcium.cable_dynamics.Channel`), exact for a frozen driver."""
+
+    def __init__(self, channel: ExactChannel):
+        self.channel = channel
+        self.n_states = len(channel.stationary(np.array([channel.rest])))
+
+    def rest(self, u: np.ndarray) -> np.ndarray:
+        return self.channel.stationary(u)
+
+    def advance(self, states: np.ndarray, u: np.ndarray, dt_s: float) -> np.ndarray:
+        states[:] = self.channel.relaxed(states, u, np.full(np.shape(u), dt_s))
+        return self.channel.observed(states, u)[0]
+
+
 SODIUM = GatedChannel("sodium", sodium_rates, (3, 1), True, 5e-5, 1e-2)
 POTASSIUM = GatedChannel("potassium", potassium_rates, (4,), False, 1e-3, 1e-2)
 CALCIUM_HVA = GatedChannel("calcium_hva", calcium_hva_rates, (2, 1), True, 5e-4, 0.3)

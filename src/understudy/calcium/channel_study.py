@@ -15,7 +15,7 @@ import numpy as np
 from understudy.calcium.cable_dynamics import simulate_cables
 from understudy.calcium.cable_geometry import uniform_cable
 from understudy.calcium.channel_family import FAMILY, VOLTAGE, ExactChannel, family_channel
-from understudy.calcium.clamp_protocols import Clamps, drawn_clamps, joined, recorded_clamps
+from understudy.calcium.clamp_protocols import RECORDED, Clamps, drawn_clamps, joined, recorded_clamps
 from understudy.calcium.clamp_training import (
     FULL_FIT,
     QUICK_FIT,
@@ -26,8 +26,8 @@ from understudy.calcium.clamp_training import (
     family_form,
     fit_clamps,
 )
-from understudy.calcium.gate_channel import NetworkGates
 from understudy.calcium.hodgkin_huxley_cable import Axon, AxonRun, SpikeErrors, run_axon, spike_errors
+from understudy.calcium.network_gates import NetworkGates
 from understudy.calcium.parameters import Parameters
 from understudy.calcium.rate_network import RateNetwork
 from understudy.calcium.reference_cases import FRONT_ER_RADIUS_UM, FRONT_RADIUS_UM
@@ -116,6 +116,18 @@ def fit_member(name: str, settings: FamilySettings | None = None) -> FamilyMembe
     )
     judged = joined([sets["heldout"], recorded_set(channel, settings.intervals)])
     return FamilyMember(name, fitted, fitted.network.form.n_weights, clamp_errors(fitted.network, judged))
+
+
+def family_table(members: Sequence[FamilyMember]) -> list[dict[str, float | str]]:
+    """Rows of the table of errors: channel, weights, R2 and NRMSE on drawn protocols and on recorded waveforms."""
+    rows = []
+    for member in members:
+        row: dict[str, float | str] = {"channel": member.name, "weights": member.weights}
+        for kind in ("drawn", RECORDED):
+            own = member.errors[kind]
+            row |= {f"{kind}, protocols": own.protocols, f"{kind}, R2": own.r2, f"{kind}, NRMSE": own.nrmse}
+        rows.append(row)
+    return rows
 
 
 SPIKE_CELLS = (10, 50, 90)

@@ -13,9 +13,9 @@ import numpy as np
 
 from understudy.calcium.cable_dynamics import CableSimulation, Channel
 from understudy.calcium.cable_geometry import Cable, uniform_cable
+from understudy.calcium.channel_family import ExactGates
 from understudy.calcium.designed_channel import KNOB_RANGES, DesignedChannel, Knobs, knob_values, knobs_at
-from understudy.calcium.gate_channel import NetworkGates, by_lane
-from understudy.calcium.hodgkin_huxley_cable import ExactGates
+from understudy.calcium.network_gates import NetworkGates, by_lane
 from understudy.calcium.parameters import Parameters
 from understudy.calcium.rate_network import RateNetwork
 from understudy.calcium.stimulus import Stimulus

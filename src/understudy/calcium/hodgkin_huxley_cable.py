@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from understudy.calcium.cable_dynamics import Channel
-from understudy.calcium.channel_family import POTASSIUM, SODIUM, ExactChannel
+from understudy.calcium.channel_family import POTASSIUM, SODIUM, ExactGates
 from understudy.errors import InputError
 
 SODIUM_MV, POTASSIUM_MV, LEAK_MV = 50.0, -77.0, -54.3
@@ -62,21 +62,6 @@ class AxonRun:
 
     time_ms: np.ndarray
     voltage_mV: np.ndarray
-
-
-class ExactGates:
-    """A channel of the family as the cable takes it; its open probability (K, N) is exact for a frozen voltage."""
-
-    def __init__(self, channel: ExactChannel):
-        self.channel = channel
-        self.n_states = len(channel.stationary(np.array([channel.rest])))
-
-    def rest(self, u: np.ndarray) -> np.ndarray:
-        return self.channel.stationary(u)
-
-    def advance(self, states: np.ndarray, u: np.ndarray, dt_s: float) -> np.ndarray:
-        states[:] = self.channel.relaxed(states, u, np.full(np.shape(u), dt_s))
-        return self.channel.observed(states, u)[0]
 
 
 @njit(cache=True, error_model="numpy")
@@ -144,7 +129,6 @@ def run_axon(
     gates = [(channel, np.array(channel.rest(v), dtype=float)) for channel in (sodium, potassium)]
     density = injected * 1e-6 / axon.cell_cm2
     conductances = (SODIUM_S_PER_CM2, POTASSIUM_S_PER_CM2, LEAK_S_PER_CM2)
-    conductances = tuple(1.0 * g for g in conductances)
     reversals = (SODIUM_MV, POTASSIUM_MV, LEAK_MV)
     work = np.empty((axon.cells, 2))
     voltages = np.empty((len(v), steps + 1, axon.cells))

@@ -1,6 +1,7 @@
 """A rate network from observations alone, beside smoothing in time and a table of open probability against the driver.
 
-No kinetic scheme, state or clean trace is given: the network is rolled out from its own rest through each protocol and
+No kinetic scheme, state or clean trace is given, only the driver, the sign of the response to it and rough time
+constants (those by which protocols were chosen). The network is rolled out from its own rest through each protocol and
 through the observation (noise, gaps, store and dye), and fitted to what was seen. Protocols of their own, as noisy and
 sparse, decide when to stop. The known truth is used for the errors only.
 """
@@ -15,9 +16,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from understudy.calcium.channel_family import ExactChannel
+from understudy.calcium.channel_family import ExactChannel, family_channel
+from understudy.calcium.clamp_protocols import Clamps, drawn_clamps
 from understudy.calcium.clamp_training import family_form, predicted_clamps
-from understudy.calcium.observations import Observations, expected_observations
+from understudy.calcium.observations import Observations, Observing, expected_observations, observe
 from understudy.calcium.observed_baselines import smoothed, tabulated
 from understudy.calcium.rate_network import RateNetwork
 
@@ -52,7 +54,7 @@ def _rollout(network: RateNetwork, hold: torch.Tensor, drive: torch.Tensor, dt_s
 def fit_observations(
     channel: ExactChannel, training: Observations, stopping: Observations, *, seed: int, fit: ObservedFit | None = None
 ) -> RateNetwork:
-    """A network of a channel of which nothing but name and driver is given.
+    """A network of a channel of which its driver, rough time constants and the sign of its response are given.
 
     Parameters
     ----------
@@ -121,8 +123,8 @@ class ObservedErrors:
     table_r2_new: float
 
 
-def observed_errors(channel: ExactChannel, network: RateNetwork, observed: Observations, new) -> ObservedErrors:
-    """Errors of a network and of both baselines; ``new`` are `Clamps` that were never observed."""
+def observed_errors(channel: ExactChannel, network: RateNetwork, observed: Observations, new: Clamps) -> ObservedErrors:
+    """Errors of a network and of both baselines; ``new`` are protocols that were never observed."""
     truth = observed.clamps.truth[:, 1:, 0]
 
     def parts(found: np.ndarray) -> tuple[float, float]:
@@ -144,3 +146,38 @@ def observed_errors(channel: ExactChannel, network: RateNetwork, observed: Obser
         float(1 - network_mse / total),
         float(1 - table_mse / total),
     )
+
+
+@dataclass(frozen=True)
+class ObservedStudy:
+    """A network learned from observations, what was observed, what is new, and the errors on both."""
+
+    network: RateNetwork
+    observed: Observations
+    new: Clamps
+    errors: ObservedErrors
+
+
+def study_observations(
+    name: str, observing: Observing, *, protocols: int = 48, stopping: int = 16, new: int = 32, intervals: int = 80,
+    seed: int = 0, fit: ObservedFit | None = None,
+) -> ObservedStudy:  # fmt: skip
+    """Draw protocols of a channel of the family, observe them, learn from that and judge against the truth.
+
+    Parameters
+    ----------
+    protocols, stopping, new : numbers of protocols that are fitted, that decide when to stop, that are new.
+
+    Raises
+    ------
+    InputError : no such channel.
+    """
+    channel = family_channel(name)
+    rng = np.random.default_rng([seed, 10])
+    fitted, kept = (
+        observe(channel, drawn_clamps(channel, count, intervals, rng), observing, rng)
+        for count in (protocols, stopping)
+    )
+    unseen = drawn_clamps(channel, new, intervals, rng)
+    network = fit_observations(channel, fitted, kept, seed=seed, fit=fit)
+    return ObservedStudy(network, fitted, unseen, observed_errors(channel, network, fitted, unseen))
