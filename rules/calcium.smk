@@ -36,3 +36,170 @@ rule simulate_courses:
         "{resources.launch} python scripts/simulate_courses.py --ranks {threads} --code {params.code} "
         "--config {input.config} --dataset {output.dataset} --courses {output.courses} --floor {output.floor} "
         "2>&1 | tee {log}"
+
+
+rule train_receptors:
+    input:
+        config=stage_file("calcium", "train_receptors"),
+        courses=result("calcium", "courses.h5"),
+        models=result("calcium", "surrogate", "models.h5"),
+    output:
+        networks=result("calcium", "receptors", "networks.h5"),
+        training=result("calcium", "receptors", "training.json"),
+        record=result("calcium", "receptors", "networks.h5.prov.json"),
+    log:
+        log_file("calcium", "train_receptors"),
+    benchmark:
+        benchmark_file("calcium", "train_receptors")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=3000,
+        runtime=240,
+    params:
+        code=code("train_receptors"),
+    message:
+        "Training rate networks of ryanodine receptors on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/train_receptors.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --courses {input.courses} --models {input.models} "
+        "--networks {output.networks} --training {output.training} 2>&1 | tee {log}"
+
+
+rule simulate_hybrid:
+    input:
+        config=stage_file("calcium", "simulate_hybrid"),
+        networks=result("calcium", "receptors", "networks.h5"),
+    output:
+        summary=result("calcium", "hybrid.json"),
+        hybrid=result("calcium", "hybrid.h5"),
+        record=result("calcium", "hybrid.json.prov.json"),
+    log:
+        log_file("calcium", "simulate_hybrid"),
+    benchmark:
+        benchmark_file("calcium", "simulate_hybrid")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=3000,
+        runtime=240,
+    params:
+        code=code("simulate_hybrid"),
+    message:
+        "Simulating networks and closures inside the cable on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/simulate_hybrid.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --networks {input.networks} --summary {output.summary} "
+        "--hybrid {output.hybrid} 2>&1 | tee {log}"
+
+
+rule compare_channels:
+    input:
+        config=stage_file("calcium", "compare_channels"),
+    output:
+        summary=result("calcium", "channels.json"),
+        channels=result("calcium", "channels.h5"),
+        record=result("calcium", "channels.json.prov.json"),
+    log:
+        log_file("calcium", "compare_channels"),
+    benchmark:
+        benchmark_file("calcium", "compare_channels")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=2000,
+        runtime=240,
+    params:
+        code=code("compare_channels"),
+    message:
+        "Fitting the channel family and networks from observations on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/compare_channels.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --summary {output.summary} --channels {output.channels} "
+        "2>&1 | tee {log}"
+
+
+rule design_waves:
+    input:
+        config=stage_file("calcium", "design_waves"),
+    output:
+        summary=result("calcium", "design.json"),
+        designs=result("calcium", "design.h5"),
+        record=result("calcium", "design.json.prov.json"),
+    log:
+        log_file("calcium", "design_waves"),
+    benchmark:
+        benchmark_file("calcium", "design_waves")
+    conda:
+        "../envs/environment.yaml"
+    threads: RANKS
+    resources:
+        **MPI_RESOURCES,
+        mem_mb_per_cpu=2000,
+        runtime=480,
+    params:
+        code=code("design_waves"),
+    message:
+        "Designing channels and waves on {threads} rank(s)"
+    shell:
+        "{resources.launch} python scripts/design_waves.py --ranks {threads} --code {params.code} "
+        "--config {input.config} --summary {output.summary} --designs {output.designs} 2>&1 | tee {log}"
+
+
+rule map_waves:
+    input:
+        config=stage_file("calcium", "map_waves"),
+        networks=result("calcium", "receptors", "networks.h5"),
+    output:
+        map=result("calcium", "wave_map.h5"),
+        deployment=result("calcium", "deployment.json"),
+        record=result("calcium", "wave_map.h5.prov.json"),
+    log:
+        log_file("calcium", "map_waves"),
+    benchmark:
+        benchmark_file("calcium", "map_waves")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        code=code("map_waves"),
+    message:
+        "Mapping waves over receptor density and ER radius"
+    shell:
+        "python scripts/map_waves.py --code {params.code} "
+        "--config {input.config} --networks {input.networks} --map {output.map} "
+        "--deployment {output.deployment} 2>&1 | tee {log}"
+
+
+rule verify_calcium:
+    input:
+        config=stage_file("calcium", "verify_calcium"),
+    output:
+        checks=result("calcium", "verification.json"),
+        record=result("calcium", "verification.json.prov.json"),
+    log:
+        log_file("calcium", "verify_calcium"),
+    benchmark:
+        benchmark_file("calcium", "verify_calcium")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=480,
+    params:
+        code=code("verify_calcium"),
+    message:
+        "Verifying the calcium model"
+    shell:
+        "python scripts/verify_calcium.py --code {params.code} "
+        "--config {input.config} --checks {output.checks} 2>&1 | tee {log}"

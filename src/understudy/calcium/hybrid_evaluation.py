@@ -7,7 +7,7 @@ beside it on the same grid with the same steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,12 +18,9 @@ from understudy.calcium.parameters import Parameters
 from understudy.calcium.receptor_protocols import RAISED_REST_UM, REST_UM, WaveCase, draw_wave_cases
 from understudy.calcium.reference_cases import (
     FRONT_LENGTH_UM,
-    RECOVERY_GAPS_S,
     front_cable,
     front_parameters,
     front_run,
-    recovery_curve,
-    recovery_parameters,
 )
 from understudy.calcium.stimulus import NO_STIMULUS, Stimulus
 from understudy.calcium.threshold_radii import cable_threshold_um, cables_make_wave
@@ -55,22 +52,28 @@ class FrontErrors:
     nrmse_open: float
 
 
-def front_errors(make: Make, *, dt_s: float = 2.5e-5, spacing_um: float = 0.25, duration_s: float = 0.3) -> FrontErrors:
-    """The reference front with and without the channel."""
-    cable, parameters = front_cable(spacing_um), front_parameters()
+def sampled_front(
+    channel: Channel | None, *, dt_s: float = 2.5e-5, spacing_um: float = 0.25, duration_s: float = 0.3
+) -> CableRun:
+    """The reference front with a channel (None for the equations), sampled at every node each 0.1 ms."""
+    nodes, every = np.arange(len(front_cable(spacing_um))), max(1, round(1e-4 / dt_s))
+    return front_run(spacing_um, dt_s, duration_s, sites=nodes, every=every, channel=channel)
+
+
+def front_errors(expected: CableRun, found: CableRun, spacing_um: float) -> FrontErrors:
+    """Errors of a run of `sampled_front` against that with the equations."""
+    cable = front_cable(spacing_um)
     sites = [cable.nearest(x) for x in SITES_UM]
-    expected, found = (
-        front_run(spacing_um, dt_s, duration_s, sites=sites, every=4, channel=channel)
-        for channel in (None, make(parameters))
-    )
     speeds = [wave_speed(cable.position_um, run.arrival_s, FRONT_LENGTH_UM)[0] for run in (expected, found)]
-    p, q = expected.traces[0, :, :, 3], found.traces[0, :, :, 3]
+    (u, p), (v, q) = (
+        (run.traces[0][:, sites, 0], run.traces[0][:, sites, 3]) for run in (expected, found)
+    )  # fmt: skip
     site = sites[1]
     return FrontErrors(
         speed=float(speeds[1] / speeds[0] - 1),
         arrival_ms=float(found.arrival_s[0, site] - expected.arrival_s[0, site]) * 1e3,
         peak=float(found.peak_uM[0, site] / expected.peak_uM[0, site] - 1),
-        nrmse_u=max(nrmse(found.traces[0, :, k, 0], expected.traces[0, :, k, 0]) for k in range(len(sites))),
+        nrmse_u=max(nrmse(v[:, k], u[:, k]) for k in range(len(sites))),
         r2_open=float(1 - ((q - p) ** 2).sum() / ((p - p.mean()) ** 2).sum()),
         nrmse_open=nrmse(q, p),
     )
@@ -138,22 +141,26 @@ def simulate_heldout(
     return np.where((speeds > 0) & (speeds < FASTEST_UM_PER_S), speeds, 0.0), run
 
 
-def heldout_errors(cases: Sequence[WaveCase], make: Make, **options) -> dict[str, np.ndarray]:
-    """Relative errors of speed (K,) and NRMSE of cytosolic calcium (K, sites).
+def heldout_errors(
+    expected: np.ndarray, reference: np.ndarray, found: np.ndarray, traces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Relative errors of speeds (K,) and NRMSE of cytosolic calcium (K, sites).
 
     The former is NaN where neither the equations nor the channel make a wave, inf where one of them does.
+
+    Parameters
+    ----------
+    expected, found : (K,) speeds in um/s of the equations and of the channel, 0 where no wave passed.
+    reference, traces : (K, T, sites) cytosolic calcium of both.
     """
-    expected, reference = simulate_heldout(cases, None, **options)
-    found, run = simulate_heldout(cases, make, **options)
-    speed = np.full(len(cases), np.nan)
+    speed = np.full(len(expected), np.nan)
     both = (expected > 0) & (found > 0)
     speed[both] = found[both] / expected[both] - 1
     speed[(expected > 0) != (found > 0)] = np.inf
-    shape = run.traces.shape
-    traces = [
-        [nrmse(run.traces[k, :, s, 0], reference.traces[k, :, s, 0]) for s in range(shape[2])] for k in range(shape[0])
+    errors = [
+        [nrmse(v, u) for v, u in zip(own.T, true.T, strict=True)] for own, true in zip(traces, reference, strict=True)
     ]
-    return {"expected": expected, "found": found, "speed": speed, "nrmse_u": np.array(traces)}
+    return speed, np.array(errors)
 
 
 @dataclass(frozen=True)
@@ -172,35 +179,26 @@ class ThresholdErrors:
 
 
 def threshold_errors(
-    make: Make, *, count: int = 100, seed: int = 0, radius_um: float = 0.5, receptors_per_um2: float = 3.0,
-    cells: int = 200, dt_s: float = 5e-5, accuracy_um: float = 2e-4,
-) -> ThresholdErrors:  # fmt: skip
-    """Runs at log-uniform 0.9 to 1.1 of the threshold radius, and the threshold with the channel."""
+    makes: Mapping[str, Make], *, count: int = 100, seed: int = 0, radius_um: float = 0.5,
+    receptors_per_um2: float = 3.0, cells: int = 200, dt_s: float = 5e-5, accuracy_um: float = 2e-4,
+) -> dict[str, ThresholdErrors]:  # fmt: skip
+    """By channel: runs at log-uniform 0.9 to 1.1 of the equations' threshold radius, and the threshold itself."""
     common = (radius_um, receptors_per_um2, cells, dt_s)
     own = replace(Parameters(), ryanodine_per_um2=receptors_per_um2)
     expected = cable_threshold_um(*common, 0.15, 0.3, accuracy_um)
-    found = cable_threshold_um(*common, 0.15, 0.3, accuracy_um, channel=make(own))
     radii = expected * np.exp(np.random.default_rng(seed).uniform(np.log(0.9), np.log(1.1), count))
-    waves = [
-        cables_make_wave(radius_um, radii, receptors_per_um2, cells, dt_s, channel=channel)
-        for channel in (None, make(own))
-    ]
-    return ThresholdErrors(expected, found, float((waves[0] == waves[1]).mean()))
+
+    def waves(channel: Channel | None) -> np.ndarray:
+        return cables_make_wave(radius_um, radii, receptors_per_um2, cells, dt_s, channel=channel)
+
+    true, errors = waves(None), {}
+    for name, make in makes.items():
+        found = cable_threshold_um(*common, 0.15, 0.3, accuracy_um, channel=make(own))
+        errors[name] = ThresholdErrors(expected, found, float((waves(make(own)) == true).mean()))
+    return errors
 
 
-def recovery_errors(make: Make, gaps_s: Sequence[float] = RECOVERY_GAPS_S, **options) -> dict[str, np.ndarray | float]:
-    """Recovery of the response to a second stimulus with the equations and with the channel, and the NRMSE between."""
-    expected = recovery_curve(gaps_s, **options)
-    found = recovery_curve(gaps_s, channel=make(recovery_parameters()), **options)
-    return {
-        "gap_s": expected.gap_s,
-        "expected": expected.ratio,
-        "found": found.ratio,
-        "nrmse": nrmse(found.ratio, expected.ratio),
-    }
-
-
-def step_costs(makes: dict[str, Make], *, cables: int = 64, cells: int = 256, steps: int = 200, rounds: int = 5):
+def step_costs(makes: Mapping[str, Make], *, cables: int = 64, cells: int = 256, steps: int = 200, rounds: int = 5):
     """Cost per step of cables with several channels over that with the equations: name -> ratios (rounds,).
 
     All in turn in each round, so that what else the machine does meets them alike.

@@ -198,7 +198,7 @@ def _minimise(network: RateNetwork, loss_of: Callable[[], torch.Tensor], iterati
 
 def train_rates(
     courses: Courses, form: RateForm, *, seed: int, schedule: Schedule | None = None,
-    parameters: Parameters | None = None, start: RateNetwork | None = None, say: Callable[[str], None] | None = None,
+    parameters: Parameters | None = None, start: RateNetwork | None = None, say: Callable[[str, float], None] | None = None,
 ) -> RateNetwork:  # fmt: skip
     """Network of a form, trained on courses by L-BFGS; the same for the same seed on one thread.
 
@@ -209,9 +209,9 @@ def train_rates(
     parameters : kinetics of the receptors that answer the courses; the defaults' if None.
     start : network of the form to go on from, as the shared machine trained it; it is changed, and the first stage is
         left out.
-    say : told the loss after each stage.
+    say : told the name of each stage and the loss after it.
     """
-    schedule, say = schedule or Schedule(), say or (lambda words: None)
+    schedule, say = schedule or Schedule(), say or (lambda stage, loss: None)
     lessons = lessons_of(courses, form, parameters or Parameters())
     generator = torch.Generator().manual_seed(seed)
     network = RateNetwork(form, seed) if start is None else start
@@ -224,14 +224,14 @@ def train_rates(
         rows, _, lengths = _windows(lessons, schedule, schedule.samples, generator, usable)
         steps = (torch.rand(len(rows), generator=generator) * lengths).long()
         loss = _minimise(network, lambda: rate_loss(network, lessons, rows, steps), schedule.rate_iterations)
-        say(f"rates: {loss:.3g}")
+        say("rates", loss)
     if form.n_gates == 2:
         usable[:] = True
     chosen, first, _ = _windows(lessons, schedule, schedule.windows, generator, usable)
     loss = _minimise(
         network, lambda: course_loss(network, lessons, chosen, first, schedule.steps), schedule.course_iterations
     )
-    say(f"courses: {loss:.3g}")
+    say("courses", loss)
     return network
 
 
