@@ -1,4 +1,4 @@
-"""Simulate courses of calcium and the receptors' answer under MPI: what networks learn from, and how well it is known."""
+"""Simulate courses of calcium and the receptors' answer under MPI: what networks learn from, and its noise floor."""
 
 from __future__ import annotations
 

@@ -155,9 +155,8 @@ def run(arguments: Namespace) -> None:
             this.job.temporary("summary").write_text(text + "\n")
             write_tree(this.job.temporary("hybrid"), HYBRID, arrays(tried, found, settings.spacing_um))
             for name, own in channels.items():
-                print(
-                    f"{name}: speed of the front {own[FRONT]['speed']:+.3%}, NRMSE of calcium {own[FRONT]['nrmse_u']:.3%}"
-                )
+                front = own[FRONT]
+                print(f"{name}: speed of the front {front['speed']:+.3%}, NRMSE of calcium {front['nrmse_u']:.3%}")
 
 
 if __name__ == "__main__":

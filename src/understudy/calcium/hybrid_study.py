@@ -130,7 +130,8 @@ def clamp_part(make: Make | None) -> dict[str, np.ndarray]:
     """Open probability (C, T) under steps of calcium to `CLAMP_LEVELS_UM` and back, from rest."""
     own = Parameters()
     dt = np.concatenate([
-        np.diff(np.concatenate([[0.0], np.geomspace(1e-4, end, 100)])) for end in (CLAMP_BACK_S, CLAMP_END_S - CLAMP_BACK_S)
+        np.diff(np.concatenate([[0.0], np.geomspace(1e-4, lasting, 100)]))
+        for lasting in (CLAMP_BACK_S, CLAMP_END_S - CLAMP_BACK_S)
     ])  # fmt: skip
     levels, rest = np.array(CLAMP_LEVELS_UM), own.rest_cytosol_uM
     u = np.repeat(np.stack([levels, np.full(len(levels), rest)], axis=1), 100, axis=1)

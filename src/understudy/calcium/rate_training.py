@@ -198,7 +198,8 @@ def _minimise(network: RateNetwork, loss_of: Callable[[], torch.Tensor], iterati
 
 def train_rates(
     courses: Courses, form: RateForm, *, seed: int, schedule: Schedule | None = None,
-    parameters: Parameters | None = None, start: RateNetwork | None = None, say: Callable[[str, float], None] | None = None,
+    parameters: Parameters | None = None, start: RateNetwork | None = None,
+    say: Callable[[str, float], None] | None = None,
 ) -> RateNetwork:  # fmt: skip
     """Network of a form, trained on courses by L-BFGS; the same for the same seed on one thread.
 
