@@ -20,12 +20,13 @@ from understudy.calcium.channel_study import (
     spike_study,
     stimulated_axons,
 )
-from understudy.calcium.clamp_protocols import RECORDED, joined
+from understudy.calcium.clamp_protocols import RAMP, RECORDED, STEPS, joined
 from understudy.calcium.clamp_training import FULL_FIT, QUICK_FIT, predicted_clamps
 from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
 from understudy.calcium.files import CHANNELS, write_tree
 from understudy.calcium.network_gates import NetworkGates
 from understudy.calcium.observations import FLUORESCENCE, PROBABILITY, Observing
+from understudy.calcium.observed_baselines import smoothed
 from understudy.calcium.observed_fit import ObservedFit, study_observations
 from understudy.calcium.rate_network import RateNetwork, network_arrays, network_from_arrays
 from understudy.farm.seeds import case_sequence
@@ -43,6 +44,8 @@ OBSERVED = (
     ("potassium", PROBABILITY),
 )
 """Channels and kinds of observation (choice): the receptor in both ways, a slow and a fast other channel."""
+# The stimulus of the axon that is drawn: the one that makes it fire twice.
+_TWICE = 1
 
 
 def family_settings(stage: dict[str, Any]) -> FamilySettings:
@@ -60,18 +63,17 @@ def family_settings(stage: dict[str, Any]) -> FamilySettings:
 
 
 def shown_protocols(name: str, network: RateNetwork, settings: FamilySettings) -> dict[str, np.ndarray]:
-    """One held-out protocol of each kind with the network's answer."""
+    """Two held-out protocols and a recorded waveform with the network's answer, (3, T) each."""
     channel = family_channel(name)
     every = joined(
         [protocol_set(channel, "heldout", settings.heldout, settings), recorded_set(channel, settings.intervals)]
     )
-    clamps = every.take(np.unique(every.kind, return_index=True)[1])
+    clamps = every.take(np.array([np.flatnonzero(every.kind == kind)[0] for kind in (STEPS, RAMP, RECORDED)]))
     return {
-        "kind": clamps.kind.astype("S"),
+        "time_s": np.cumsum(clamps.dt_s, axis=1),
         "drive": clamps.drive,
-        "dt_s": clamps.dt_s,
         "truth": clamps.truth[:, 1:, 0],
-        "found": predicted_clamps(network, clamps)[:, 1:],
+        "network": predicted_clamps(network, clamps)[:, 1:],
     }
 
 
@@ -117,9 +119,16 @@ def observed_case(name: str, kind: str, own: dict[str, Any], seed: int) -> dict[
         **{f"numbers/{key}": value for key, value in numbers.items()},
         "shown/time_s": np.cumsum(clamps.dt_s[0]),
         "shown/truth": clamps.truth[0, 1:, 0],
-        "shown/values": study.observed.values[0],
-        "shown/found": predicted_clamps(study.network, clamps)[0, 1:],
+        "shown/observed": study.observed.values[0],
+        "shown/network": predicted_clamps(study.network, clamps)[0, 1:],
+        "shown/smoothing": smoothed(study.observed)[0],
     }
+
+
+def driver_words(name: str) -> dict[str, str]:
+    """What drives a channel, and its unit."""
+    driver, unit = family_channel(name).driver.name.rsplit("_", 1)
+    return {"driver": driver, "unit": unit}
 
 
 def numbers(values: dict[str, np.ndarray], head: str) -> dict[str, Any]:
@@ -167,7 +176,11 @@ def run(arguments: Namespace) -> None:
             networks = {name: network_of(name, values) for name, values in zip(FAMILY, members, strict=True)}
             axon = {"dt_ms": own["axon_dt_ms"]}
             gates = {name: NetworkGates(networks[name]) for name in ("sodium", "potassium")}
-            exact, both = stimulated_axons(**axon), stimulated_axons(**axon, **gates)
+            runs = {
+                "exact": stimulated_axons(**axon),
+                **{name: stimulated_axons(**axon, **{name: gate}) for name, gate in gates.items()},
+                "both": stimulated_axons(**axon, **gates),
+            }
             spikes = spike_study(networks["sodium"], networks["potassium"], **axon)
             content = {
                 "study": "calcium",
@@ -196,17 +209,15 @@ def run(arguments: Namespace) -> None:
             }
             text = json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False)
             this.job.temporary("summary").write_text(text + "\n")
-            middle = SPIKE_CELLS[1]
-            tree = {
-                "spikes/time_ms": exact.time_ms,
-                "spikes/exact": exact.voltage_mV[:, :, middle],
-                "spikes/both": both.voltage_mV[:, :, middle],
-            }
+            tree = {"spikes/time_ms": runs["exact"].time_ms}
+            tree |= {f"spikes/{name}": each.voltage_mV[_TWICE, :, SPIKE_CELLS[1]] for name, each in runs.items()}
             heads = [f"members/{name}" for name in FAMILY] + [f"observations/{k}" for k in range(len(OBSERVED))]
             for head, values in zip(heads, found, strict=True):
                 shown = {key: value for key, value in values.items() if key.startswith("shown/")}
                 tree |= {f"{head}/{key.partition('/')[2]}": value for key, value in shown.items()}
-            write_tree(this.job.temporary("channels"), CHANNELS, tree)
+            about = {f"members/{name}": driver_words(name) for name in FAMILY}
+            about |= {f"observations/{k}": {"channel": name, "kind": kind} for k, (name, kind) in enumerate(OBSERVED)}
+            write_tree(this.job.temporary("channels"), CHANNELS, tree, about)
             for member in content["members"]:
                 print(f"{member['channel']}: NRMSE {member['drawn']['nrmse']:.3%} on held-out protocols")
 

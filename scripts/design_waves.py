@@ -74,17 +74,18 @@ def network_case(stage: dict[str, Any], number: int, wanted: np.ndarray) -> dict
     values: dict[str, Any] = {f"arrays/{key}": value for key, value in network_arrays(fitted.network).items()}
     errors = designed_errors(fitted, intervals=own["intervals"])
     values |= {"r2": errors.r2, "nrmse": errors.nrmse, "outcomes": sweep_outcomes(channels, own["values"], bench)}
+    if number == 0:
+        for sweep in SWEEPS:
+            time_s, calcium = shown_waves(channels, sweep.knobs(own["values"]), bench)
+            values |= {f"waves/{sweep.knob}/time_s": time_s, f"waves/{sweep.knob}/calcium_uM": calcium}
     for target in range(number, len(wanted), own["seeds"]):
         found = design_wave(channels, *wanted[target], bench, activation_uM=ACTIVATION_UM, grid=SEARCH_GRID[own["fit"]])
         exact = wave_outcomes(exact_channels, [found.knobs], bench)
-        time_s, u = shown_wave(channels, found.knobs, bench)
         values |= {
             f"design/{target}/knobs": [found.knobs.open_max, found.knobs.inactivation_s, found.knobs.activation_uM],
             f"design/{target}/found": [found.amplitude_uM, found.duration_s],
             f"design/{target}/exact": [exact.amplitude_uM[0], exact.duration_s[0]],
             f"design/{target}/simulations": found.simulations,
-            f"design/{target}/time_s": time_s,
-            f"design/{target}/u": u,
         }
     return values
 
@@ -94,21 +95,21 @@ def sweep_outcomes(channels: ChannelOf, values: int, bench: Bench) -> np.ndarray
     return np.stack([outcomes_of(channels, sweep.knobs(values), sweep.outcome, bench) for sweep in SWEEPS])
 
 
-def shown_wave(channels: ChannelOf, knobs: Knobs, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
-    """Times and cytosolic calcium (T,) at 0.6 of the cable."""
+def shown_waves(channels: ChannelOf, knobs: list[Knobs], bench: Bench) -> tuple[np.ndarray, np.ndarray]:
+    """Times (M,) and cytosolic calcium (V, M) at 0.6 of cables with these knobs."""
     cable = bench.cable
     run = simulate_cables(
-        [cable],
+        [cable] * len(knobs),
         bench.parameters,
         Stimulus(density_uM_um_per_s=bench.influx_uM_um_per_s),
         bench.duration_s,
         bench.dt_s,
         sites=[cable.nearest(0.6 * bench.length_um)],
         every=max(1, round(2e-4 / bench.dt_s)),
-        channel=channels([knobs]),
+        channel=channels(knobs),
         check_grid=False,
     )
-    return run.time_s, run.traces[0, :, 0, 0]
+    return run.time_s, run.traces[:, :, 0, 0].astype(np.float32)
 
 
 def knob_entry(found: KnobMap) -> dict[str, Any]:
@@ -192,14 +193,8 @@ def run(arguments: Namespace) -> None:
             }
             text = json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False)
             this.job.temporary("summary").write_text(text + "\n")
-            tree: dict[str, Any] = {}
-            for each in maps:
-                head = f"knobs/{each.sweep.knob}"
-                tree |= {f"{head}/{name}": getattr(each, name) for name in ("values", "outcomes", "designed")}
-            for target, seed in answered:
-                tree |= {
-                    f"traces/{target}/{name}": networks[seed][f"design/{target}/{name}"] for name in ("time_s", "u")
-                }
+            tree: dict[str, Any] = {key: value for key, value in networks[0].items() if key.startswith("waves/")}
+            tree |= {f"waves/{each.sweep.knob}/values": each.values for each in maps}
             for seed, values in enumerate(networks):
                 arrays = {key: value for key, value in values.items() if key.startswith("arrays/")}
                 tree |= {f"networks/{seed}/{key.partition('/')[2]}": value for key, value in arrays.items()}

@@ -11,9 +11,8 @@ import numpy as np
 
 from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
 from understudy.calcium.files import HYBRID, read_networks, write_tree
+from understudy.calcium.hybrid_evaluation import SITES_UM
 from understudy.calcium.hybrid_study import (
-    CLAMP_BACK_S,
-    CLAMP_LEVELS_UM,
     CLAMPS,
     COST,
     EQUATIONS,
@@ -61,7 +60,11 @@ def hybrid_settings(stage: dict[str, Any]) -> HybridSettings:
 
 def below(values: dict[str, np.ndarray], head: str) -> dict[str, Any]:
     """Numbers by name below a heading such as ``errors``."""
-    return {name.partition("/")[2]: value.item() for name, value in values.items() if name.startswith(f"{head}/")}
+    return {
+        name.partition("/")[2]: value.item()
+        for name, value in values.items()
+        if name.startswith(f"{head}/") and value.ndim == 0
+    }
 
 
 def entry(own: Contender, found: Found, runs: int) -> dict[str, Any]:
@@ -88,23 +91,29 @@ def entry(own: Contender, found: Found, runs: int) -> dict[str, Any]:
 
 def arrays(tried: list[Contender], found: Found, spacing_um: float) -> dict[str, np.ndarray]:
     """What ``hybrid.h5`` holds, by path."""
+    front, clamps, thresholds = found[EQUATIONS, FRONT], found[EQUATIONS, CLAMPS], found[ALL, THRESHOLD]
     tree: dict[str, Any] = {
-        "front/time_s": found[EQUATIONS, FRONT]["time_s"],
-        "front/position_um": front_cable(spacing_um).position_um,
-        "clamps/time_s": found[EQUATIONS, CLAMPS]["time_s"],
-        "clamps/levels_uM": CLAMP_LEVELS_UM,
-        "clamps/back_s": CLAMP_BACK_S,
+        "front/time_s": front["time_s"],
+        "front/position_um": front_cable(spacing_um).position_um[::2],
+        "front/sites_um": SITES_UM,
+        "front/trace_time_s": front["trace_time_s"],
+        "clamps/time_s": clamps["time_s"],
+        "clamps/u_uM": clamps["u_uM"],
         "heldout/expected": found[EQUATIONS, HELDOUT]["speed"],
+        "threshold/radius_um": thresholds["one_state/radius_um"],
+        "threshold/equations": thresholds["one_state/expected"],
     }
     for name in (EQUATIONS, *(own.name for own in tried)):
-        tree |= {f"front/{name}/{field}": found[name, FRONT][field] for field in ("u", "p")}
+        fields = ("u_uM", "e_uM", "open", "traces")
+        tree |= {f"front/{name}/{field}": found[name, FRONT][field] for field in fields}
         if (name, CLAMPS) in found:
-            tree[f"clamps/{name}"] = found[name, CLAMPS]["p"]
+            tree[f"clamps/{name}"] = found[name, CLAMPS]["open"]
     for own in tried:
         if own.is_first:
             _, cases = heldout_summary(*(found[name, HELDOUT] for name in (EQUATIONS, own.name, "one_state")))
             tree["heldout/conditioned"] = cases.pop("conditioned")
             tree |= {f"heldout/{own.name}/{field}": values for field, values in cases.items()}
+            tree[f"threshold/{own.name}"] = thresholds[f"{own.name}/found"]
     return tree
 
 

@@ -40,19 +40,23 @@ def wave_family(courses: Courses) -> Courses:
     return courses.take(np.flatnonzero(courses.family == "wave"))
 
 
-def summary(number_of_unknowns: int, seed: int, values: dict[str, np.ndarray]) -> dict[str, Any]:
+def summary(name: str, unknowns: int, seed: int, values: dict[str, np.ndarray]) -> dict[str, Any]:
     """A network's entry in ``training.json``."""
-    named = {kind: {} for kind in ("losses", "course_errors")}
-    for key, value in values.items():
-        kind, _, name = key.partition("/")
-        if kind in named:
-            named[kind][name] = float(value)
+
+    def below(head: str) -> dict[str, float]:
+        return {key.partition("/")[2]: float(value) for key, value in values.items() if key.startswith(f"{head}/")}
+
+    losses = below("losses")
     return {
-        "unknowns": number_of_unknowns,
+        "name": name,
+        "unknowns": unknowns,
         "seed": seed,
         "weights": int(values["weights"]),
         "seconds": float(values["seconds"]),
-        **named,
+        "families": "waves" if name == WAVES_ONLY else "all",
+        "loss": losses["courses"],
+        "losses": losses,
+        "errors": below("errors"),
     }
 
 
@@ -103,7 +107,7 @@ def run(arguments: Namespace) -> None:
                     trained, training_domain(trained, seen[name], Parameters())
                 ).items()},
                 **losses,
-                **{f"course_errors/{family}": error for family, error in errors.items()},
+                **{f"errors/{family}": error for family, error in errors.items()},
                 "weights": form.n_weights,
                 "seconds": time.perf_counter() - begin,
             }  # fmt: skip
@@ -117,17 +121,18 @@ def run(arguments: Namespace) -> None:
             recompute=arguments.recompute,
         )
         if this.job is not None:
-            networks, entries = {}, {}
+            networks, entries = {}, []
             for (name, unknowns, seed), values in zip(plan, found, strict=True):
                 networks[name] = {
                     key.removeprefix("arrays/"): value for key, value in values.items() if key.startswith("arrays/")
                 }
-                entries[name] = summary(unknowns, seed, values)
+                entries.append(summary(name, unknowns, seed, values))
             write_networks(this.job.temporary("networks"), networks)
             content = {"study": "calcium", "networks": entries}
             this.job.temporary("training").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-            for name, entry in entries.items():
-                print(f"{name}: NRMSE of the open probability on held-out courses {entry['course_errors']['all']:.2%}")
+            for entry in entries:
+                error = entry["errors"]["all"]
+                print(f"{entry['name']}: NRMSE of the open probability on held-out courses {error:.2%}")
 
 
 if __name__ == "__main__":

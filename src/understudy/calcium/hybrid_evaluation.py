@@ -171,11 +171,16 @@ class ThresholdErrors:
     ----------
     expected_um, found_um : threshold radius with the equations and with the channel.
     agreement : part of the runs in which both make a wave or both do not.
+    radius_um : (R,) ER radii of the runs.
+    expected, found : (R,) whether a wave passed with the equations and with the channel.
     """
 
     expected_um: float
     found_um: float
     agreement: float
+    radius_um: np.ndarray
+    expected: np.ndarray
+    found: np.ndarray
 
 
 def threshold_errors(
@@ -193,8 +198,9 @@ def threshold_errors(
 
     true, errors = waves(None), {}
     for name, make in makes.items():
-        found = cable_threshold_um(*common, 0.15, 0.3, accuracy_um, channel=make(own))
-        errors[name] = ThresholdErrors(expected, found, float((waves(make(own)) == true).mean()))
+        threshold = cable_threshold_um(*common, 0.15, 0.3, accuracy_um, channel=make(own))
+        found = waves(make(own))
+        errors[name] = ThresholdErrors(expected, threshold, float((found == true).mean()), radii, true, found)
     return errors
 
 

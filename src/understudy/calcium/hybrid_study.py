@@ -14,6 +14,7 @@ import numpy as np
 from understudy.calcium.cable_dynamics import Channel
 from understudy.calcium.gated_channel import Domain, GatedChannel, network_channel, one_state_closure, two_state_closure
 from understudy.calcium.hybrid_evaluation import (
+    SITES_UM,
     Make,
     draw_heldout_cases,
     front_errors,
@@ -36,9 +37,9 @@ THRESHOLD, COST = "threshold", "cost"
 CONDITIONED_ERROR = 0.05
 """Error of the one-state closure from which on a held-out parameter set counts as conditioned (model card)."""
 
-KYMOGRAPH_S = 1e-3
-CLAMP_LEVELS_UM = (0.2, 0.5, 1.0, 3.0, 10.0)
-CLAMP_BACK_S, CLAMP_END_S = 0.5, 2.0
+KYMOGRAPH_S = 5e-4
+CLAMP_LEVELS_UM = (0.3, 1.0, 3.0, 10.0)
+CLAMP_BACK_S, CLAMP_END_S = 0.2, 1.0
 
 
 def network_name(unknowns: int, seed: int) -> str:
@@ -94,27 +95,31 @@ def contenders(networks: Mapping[str, tuple[RateNetwork, Domain]]) -> list[Conte
 
 
 def front_part(make: Make | None, dt_s: float, spacing_um: float) -> dict[str, np.ndarray]:
-    """The reference front: kymographs u, p (T, N) with their times, errors against the equations, excursions."""
+    """The reference front: kymographs (T, N), traces (M, S, 4) at `SITES_UM`, errors against the equations, excursions.
+
+    The traces hold cytosolic calcium, ER calcium, calbindin and the open probability.
+    """
     channel = None if make is None else make(front_parameters())
     run = sampled_front(channel, dt_s=dt_s, spacing_um=spacing_um)
+    cable = front_cable(spacing_um)
     every = max(1, round(KYMOGRAPH_S / (run.time_s[1] - run.time_s[0])))
-    rows = slice(every - 1, None, every)
+    grid = (0, slice(every - 1, None, every), slice(None, None, 2))
     found: dict[str, Any] = {
-        "time_s": run.time_s[rows],
-        "u": run.traces[0, rows, :, 0].astype(np.float32),
-        "p": run.traces[0, rows, :, 3].astype(np.float32),
+        "time_s": run.time_s[grid[1]],
+        "trace_time_s": run.time_s,
+        "traces": run.traces[0][:, [cable.nearest(x) for x in SITES_UM]].astype(np.float32),
     }
+    found |= {name: run.traces[(*grid, k)].astype(np.float32) for name, k in (("u_uM", 0), ("e_uM", 1), ("open", 3))}
     if channel is not None:
         errors = front_errors(sampled_front(None, dt_s=dt_s, spacing_um=spacing_um), run, spacing_um)
         found |= {f"errors/{name}": value for name, value in vars(errors).items()}
     if isinstance(channel, GatedChannel) and channel.excursion.looked:
         seen = channel.excursion
         left = seen.first_step is not None
-        place = front_cable(spacing_um).position_um
         found |= {
             "excursions/share": seen.share,
             "excursions/first_s": seen.first_step * dt_s if left else np.nan,
-            "excursions/first_um": place[seen.first_node] if left else np.nan,
+            "excursions/first_um": cable.position_um[seen.first_node] if left else np.nan,
         }
     return found
 
@@ -145,7 +150,7 @@ def clamp_part(make: Make | None) -> dict[str, np.ndarray]:
         states = channel.rest(np.full((1, len(levels), 1), rest))
         for k, step in enumerate(dt):
             p[:, k] = channel.advance(states, u[None, :, k, None], step)[0, :, 0]
-    return {"time_s": np.cumsum(dt), "p": p}
+    return {"time_s": np.tile(np.cumsum(dt), (len(levels), 1)), "u_uM": u, "open": p}
 
 
 def recovery_part(make: Make | None, gaps_s: tuple[float, ...], dt_s: float, spacing_um: float) -> dict[str, Any]:
@@ -192,7 +197,7 @@ class HybridSettings:
         found = threshold_errors(
             makes, count=self.threshold_runs, seed=self.seed, cells=self.threshold_cells, dt_s=max(5e-5, self.dt_s)
         )
-        return {f"{each}/{name}": value for each, errors in found.items() for name, value in vars(errors).items()}
+        return {f"{each}/{key}": value for each, errors in found.items() for key, value in vars(errors).items()}
 
 
 def heldout_summary(
@@ -222,7 +227,7 @@ def heldout_summary(
         "nrmse_u_median": over(both, traces.max(axis=1), np.median),
         "nrmse_u_max": over(both, traces.max(axis=1), np.max),
     }
-    return numbers, {"found": found["speed"], "speed": speed, "nrmse_u": traces, "conditioned": conditioned}
+    return numbers, {"found": found["speed"], "speed": speed, "nrmse_u": traces.max(axis=1), "conditioned": conditioned}
 
 
 def recovery_summary(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> dict[str, Any]:
