@@ -1,12 +1,41 @@
 """Calcium waves: courses, rate networks of receptors, networks inside the solver, channels, designs, wave maps."""
 
-CALCIUM = CONFIGURATION.calcium
+CALCIUM_FIGURES = (
+    "lead",
+    "waves",
+    "traces",
+    "open_probability",
+    "clamps",
+    "steps",
+    "heldout",
+    "thresholds",
+    "recovery",
+    "channels",
+    "spikes",
+    "observations",
+    "knobs",
+    "design",
+    "validity",
+    "convergence",
+    "map",
+)
 
 FINAL_RESULTS["calcium"] = [
     result("calcium", "hybrid.json"),
     result("calcium", "channels.json"),
     result("calcium", "design.json"),
 ]
+
+
+rule calcium:
+    input:
+        result("calcium", "surrogate", "metrics.json"),
+        result("calcium", "verification.json"),
+        result("calcium", "hybrid.json"),
+        result("calcium", "channels.json"),
+        result("calcium", "design.json"),
+        result("calcium", "deployment.json"),
+        result("calcium", "figures", "presentation.json"),
 
 
 rule simulate_courses:

@@ -19,6 +19,7 @@ from understudy.farm.seeds import case_sequence
 from understudy.farm.stage import farmed_job
 from understudy.provenance.arguments import main, parser
 from understudy.settings import read_stage
+from understudy.surrogate.json_file import finite
 
 # Numbers of this stage in spawn keys: courses, moments of them, noise.
 _STAGE, _MOMENTS, _NOISE = 1, 2, 3
@@ -101,7 +102,9 @@ def run(arguments: Namespace) -> None:
                 "courses": len(held),
                 "targets": rate_noise(held, settings["per_course"], settings["noise"], stream),
             }
-            this.job.temporary("floor").write_text(json.dumps(floor, indent=2, sort_keys=True) + "\n")
+            this.job.temporary("floor").write_text(
+                json.dumps(finite(floor), indent=2, sort_keys=True, allow_nan=False) + "\n"
+            )
             print(f"courses: {', '.join(f'{len(courses[split])} {split}' for split in SPLITS)}; {count:,} moments")
 
 
