@@ -56,6 +56,7 @@ class Project:
         return {line.split()[0] for line in table.group(1).splitlines() if line.strip()} - {
             "all",
             "axon",
+            "calcium",
             "tms",
             "report",
         }
@@ -109,3 +110,19 @@ def project_tms(finished_tms: Project, tmp_path: Path) -> Project:
     """As `project`, of the TMS study."""
     shutil.copytree(finished_tms.folder, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project", finished_tms.configuration)
+
+
+@pytest.fixture(scope="session")
+def finished_calcium(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """As `finished`, of the calcium study."""
+    project = copy_project(tmp_path_factory.mktemp("finished_calcium") / "project", "tests/tiny_calcium.yaml")
+    process = project.snakemake(timeout=900)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return project
+
+
+@pytest.fixture
+def project_calcium(finished_calcium: Project, tmp_path: Path) -> Project:
+    """As `project`, of the calcium study."""
+    shutil.copytree(finished_calcium.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project", finished_calcium.configuration)

@@ -158,7 +158,7 @@ class CalciumTraining(Training):
     )
     batch_size: int = quantity(64, "1", "cases per optimiser step", "choice", ge=1)
     learning_rate: float = quantity(1e-2, "1", "peak AdamW learning rate, cosine schedule", "choice", gt=0, le=0.1)
-    weight_decay: float = quantity(1e-5, "1", "AdamW weight decay", "choice", ge=0, le=1)
+    weight_decay: float = quantity(1e-4, "1", "AdamW weight decay", "choice", ge=0, le=1)
 
 
 class CalciumCrossValidation(CrossValidation):
