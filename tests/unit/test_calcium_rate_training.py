@@ -28,6 +28,7 @@ from understudy.calcium.receptor_protocols import (
 from understudy.calcium.reference_cases import front_cable, front_run
 from understudy.calcium.surrogate import SURROGATE, rate_cases, rate_network_of
 from understudy.calcium.waves import wave_speed
+from understudy.errors import InputError
 from understudy.surrogate.transforms import fit_targets
 
 PARAMETERS = Parameters()
@@ -83,7 +84,7 @@ def test_courses_of_one_protocol_or_cable_are_one_group(courses):
 def test_a_chain_learns_to_carry_a_wave(courses):
     """Seconds of training give the speed to a per cent; the published networks are trained for minutes."""
     form = receptor_form(5)
-    schedule = Schedule(samples=6000, rate_iterations=150, windows=128, steps=24, course_iterations=30)
+    schedule = Schedule(samples=6000, rate_iterations=150, windows=96, steps=16, course_iterations=20)
     network = train_rates(courses, form, seed=0, schedule=schedule)
     assert course_errors(network, courses, PARAMETERS)["wave"] < 0.03
     cable = front_cable(0.25)
@@ -92,8 +93,14 @@ def test_a_chain_learns_to_carry_a_wave(courses):
         for channel in (None, network_channel(network))
     ]
     assert speeds[1] == pytest.approx(speeds[0], rel=0.03)
-    again = train_rates(courses, form, seed=0, schedule=schedule)
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+
+
+def test_the_same_seed_trains_the_same_network_and_another_form_is_no_start(courses):
+    short = Schedule(samples=500, rate_iterations=10, windows=16, steps=8, course_iterations=2)
+    first, again = (train_rates(courses, receptor_form(6), seed=4, schedule=short) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    with pytest.raises(InputError, match="start: found a network"):
+        train_rates(courses, receptor_form(5), seed=4, schedule=short, start=again)
 
 
 def test_monitor_flags_a_network_of_waves_alone(courses):
