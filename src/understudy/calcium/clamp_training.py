@@ -57,6 +57,8 @@ QUICK_FIT = (FitStage(1, 1024, 120), FitStage(4, 256, 60))
 
 _ROUNDS = 4
 _LOSS_SCALE = 1e4
+_LOW_SHARE, _LOW_GAIN = 0.005, 10.0
+"""Share of the largest open probability below which it counts as nearly closed, and the gain of errors there."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,26 @@ def _rollout(network: RateNetwork, gates: torch.Tensor, drives: torch.Tensor, dt
     return torch.stack(seen, dim=1)
 
 
-def _loss(found: torch.Tensor, expected: torch.Tensor, power: int, scale: torch.Tensor) -> torch.Tensor:
-    """Squared errors of both gates and, times ``scale`` (B, 1), of the open probability."""
-    p = found[..., 0] ** power * found[..., 1] - expected[..., 0] ** power * expected[..., 1]
-    return ((found - expected) ** 2).mean() + (p * scale).square().mean()
+def _loss(
+    found: torch.Tensor, expected: torch.Tensor, power: int, scale: torch.Tensor, nearly_closed: float
+) -> torch.Tensor:
+    """Squared errors of both gates and, times ``scale`` (B, 1), of the open probability P.
+
+    ``nearly_closed`` weighs the squared error over P too, so that the first channels to open count, up to
+    ``_LOW_GAIN`` times as much as others.
+    """
+    aim = expected[..., 0] ** power * expected[..., 1] * scale
+    p = found[..., 0] ** power * found[..., 1] * scale - aim
+    total = ((found - expected) ** 2).mean() + p.square().mean()
+    if nearly_closed > 0:
+        total = total + nearly_closed * (_LOW_GAIN * _LOW_SHARE * p / (aim + _LOW_SHARE)).square().mean()
+    return total
 
 
 def fit_clamps(
     form: RateForm, training: Clamps, stopping: Clamps, *, seed: int, stages: Sequence[FitStage] = FULL_FIT,
     conditions: tuple[np.ndarray, np.ndarray] | None = None,
-    ranges: tuple[np.ndarray, np.ndarray] | None = None,
+    ranges: tuple[np.ndarray, np.ndarray] | None = None, nearly_closed: float = 0.0,
 ) -> FittedChannel:  # fmt: skip
     """Fit a network of two gates to clamps.
 
@@ -95,6 +107,7 @@ def fit_clamps(
     training, stopping : disjoint sets of protocols; the second decides whose weights are kept.
     conditions : further drives (N, C) of both sets, constant within a protocol.
     ranges : of the open probability (N,) over which errors of each protocol count; None for the training's for all.
+    nearly_closed : weight of relative errors where few channels are open; 0 for none.
     """
     network = RateNetwork(form, seed)
     rng = np.random.default_rng(seed)
@@ -121,7 +134,7 @@ def fit_clamps(
         nonlocal best, best_loss
         with torch.no_grad():
             found = _rollout(network, stop_gates[:, 0], stop_drives, stop_dt)
-            loss = float(_loss(found, stop_gates[:, 1:], power, stop_scale))
+            loss = float(_loss(found, stop_gates[:, 1:], power, stop_scale, nearly_closed))
         losses.append(loss)
         if loss < best_loss:
             best_loss, best = loss, copy.deepcopy(network.state_dict())
@@ -129,7 +142,7 @@ def fit_clamps(
     def closure(optimiser: torch.optim.Optimizer, pieces: tuple[torch.Tensor, ...]) -> torch.Tensor:
         begin, driven, lasting, end, weight = pieces
         optimiser.zero_grad()
-        loss = _LOSS_SCALE * _loss(_rollout(network, begin, driven, lasting), end, power, weight)
+        loss = _LOSS_SCALE * _loss(_rollout(network, begin, driven, lasting), end, power, weight, nearly_closed)
         loss.backward()
         return loss
 

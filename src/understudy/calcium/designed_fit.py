@@ -55,10 +55,11 @@ def fit_designed(
     rng = np.random.default_rng([seed, 8])
     fitted, knobs = designed_clamps(training, intervals, rng)
     kept, kept_knobs = designed_clamps(stopping, intervals, rng)
-    # Errors count over what each channel can open at most, else weak channels would hardly count.
+    # Errors count over what each channel can open at most, else weak channels would hardly count; and relative to the
+    # open probability where it is small, which decides where waves start.
     return fit_clamps(
         designed_form(), fitted, kept, seed=seed, stages=stages, conditions=(knobs, kept_knobs),
-        ranges=(knobs[:, 0], kept_knobs[:, 0]),
+        ranges=(knobs[:, 0], kept_knobs[:, 0]), nearly_closed=1.0,
     )  # fmt: skip
 
 
