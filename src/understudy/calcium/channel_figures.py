@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from understudy.calcium.figure_files import ATTRIBUTES, part
-from understudy.calcium.goals import INVERSE, SPIKE_PEAK_MV
+from understudy.calcium.goals import INVERSE
 from understudy.calcium.hybrid_figures import numbers
 from understudy.calcium.wave_figures import WIDE_IN
 from understudy.report.numbers import is_number
@@ -25,6 +25,7 @@ from understudy.report.style import (
     INK,
     MUTED,
     ORANGE,
+    RULE,
     VERMILLION,
     new_figure,
     save_png,
@@ -47,6 +48,8 @@ KNOBS = {
     "inactivation_s": "Time of inactivation (ms)",
     "activation_uM": "Calcium of activation (µM)",
 }
+_MARKS = [k * 10.0**d for d in range(-3, 4) for k in (1, 1.5, 2, 3, 5, 7)]
+_BRIEF = {"sodium": "Na", "potassium": "K", "calcium_hva": "Ca", "ip3_receptor": "IP3R", "ryanodine_receptor": "RyR"}
 _KNOB_SCALE = {"inactivation_s": 1e3}
 OUTCOMES = {
     "amplitude": ("Amplitude (µM)", 1.0),
@@ -125,7 +128,7 @@ def _member_errors(axes: Axes, judged: Sequence[Mapping[str, Any]]) -> None:
                 known.append(100 * value)
                 axes.plot([100 * value], [row], "o", ms=5.5, ls="none", **look)
     axes.set_ylim(len(judged) - 0.4, -0.6)
-    axes.set_yticks(range(len(judged)), [MEMBERS[entry["channel"]].split(" (")[0] for entry in judged], fontsize=7)
+    axes.set_yticks(range(len(judged)), [_BRIEF[entry["channel"]] for entry in judged], fontsize=7)
     if known:
         axes.set_xscale("log")
         axes.set_xlim(0.6 * min(known), 1.7 * max(known))
@@ -163,9 +166,7 @@ def spikes(path: Path | str, found: Mapping[str, Any]) -> bool:
         for axes in (left, right):
             axes.set_xlim(time[0], time[-1])
         _small(left, "Time (ms)", "Voltage (mV)", "Action potentials half-way along the axon")
-        _small(
-            right, "Time (ms)", "Difference (mV)", f"Less those of exact channels (asked at peaks: {SPIKE_PEAK_MV:g})"
-        )
+        _small(right, "Time (ms)", "Difference (mV)", "Less those of exact channels")
         handles = [Line2D([], [], color=GREY, lw=4, alpha=0.6, label="exact")]
         handles += [Line2D([], [], color=looks[n], lw=1.3, label=f"{n} by network{'s' * (n == 'both')}") for n in names]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7.5)
@@ -198,8 +199,8 @@ def observations(path: Path | str, found: Mapping[str, Any]) -> bool:
             scale, unit = _time_axis(lower, time)
             x, about = scale * time, entry[ATTRIBUTES]
             upper.plot(x, entry["observed"], ".", ms=2.5, color=VERMILLION)
-            _small(upper, "", "", MEMBERS.get(about.get("channel", ""), str(about.get("channel", ""))))
-            upper.set_title(str(about.get("kind", "")), fontsize=7.5, loc="right", fontweight="normal", color=MUTED)
+            channel = str(about.get("channel", ""))
+            _small(upper, "", "", f"{MEMBERS.get(channel, channel)},\n{about.get('kind', '')}")
             lower.plot(x, entry["truth"], color=GREY, lw=4.0, alpha=0.6)
             if "smoothing" in entry:
                 lower.plot(x, entry["smoothing"], color=ORANGE, lw=1.1)
@@ -249,7 +250,7 @@ def knobs(path: Path | str, found: Sequence[Mapping[str, Any]], waves: Mapping[s
             axes.plot(x, scale * numbers(entry.get("designed") or []), color=INK, lw=1.1, ls="--", zorder=5)
             axes.set(xscale="log", yscale="log")
             for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(FixedLocator([k * 10.0**d for d in range(-3, 4) for k in (1, 2, 4)]))
+                axis.set_major_locator(FixedLocator(_MARKS))
                 axis.set_major_formatter(StrMethodFormatter("{x:g}"))
                 axis.set_minor_locator(NullLocator())
             _small(axes, KNOBS.get(knob, knob), words)
@@ -301,12 +302,12 @@ def design(path: Path | str, found: Sequence[Mapping[str, Any]]) -> bool:
         left.plot(*reached.T, "o", ms=3.5, color=BLUE, ls="none", label="found")
         left.set(xscale="log", yscale="log")
         for axis in (left.xaxis, left.yaxis):
-            axis.set_major_locator(FixedLocator([k * 10.0**d for d in range(-2, 4) for k in (1, 2, 5)]))
+            axis.set_major_locator(FixedLocator(_MARKS))
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_minor_locator(NullLocator())
         _small(left, "Amplitude (µM)", "Duration (ms)", "Wanted waves and what was designed")
         left.legend(fontsize=7.5)
-        for goal, colour in zip(INVERSE, (BAND, "#d5dbe1"), strict=True):
+        for goal, colour in zip(INVERSE, (BAND, RULE), strict=True):
             right.fill_between([-100 * goal, 100 * goal], -100 * goal, 100 * goal, color=colour, lw=0, zorder=0)
         right.plot(*errors.T, "o", ms=5, color=BLUE, ls="none")
         reach = 1.1 * max(100 * INVERSE[0], float(np.nanmax(np.abs(errors), initial=0.0)))

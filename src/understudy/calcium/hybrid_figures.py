@@ -223,7 +223,7 @@ def thresholds(path: Path | str, channels: Mapping[str, Any], runs: Mapping[str,
             for row, name in enumerate(have):
                 wave = np.asarray(runs[name]).astype(bool)
                 colour = GREY if name == EQUATIONS else LOOKS[name][1]
-                shown = {True: dict(color=colour), False: dict(mfc="white", mec=colour, mew=0.9)}
+                shown = {True: {"color": colour}, False: {"mfc": "white", "mec": colour, "mew": 0.9}}
                 for kind, look in shown.items():
                     at = wave == kind
                     right.plot(ratio[at], np.full(at.sum(), row), "o", ms=4.0, ls="none", zorder=3, **look)

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from understudy.calcium.figure_files import part
 from understudy.calcium.goals import COMPACT, HEADLINE
 from understudy.report.style import (
+    BAND,
     BLUE,
     GREEN,
     GREY,
@@ -94,9 +95,9 @@ def _image(axes: Axes, front: Mapping[str, Any], values: np.ndarray, norm: Norma
 
 
 def _bar(figure: Figure, axes: Sequence[Axes], norm: Normalize, colours: str, words: str) -> None:
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=list(axes), fraction=0.05, pad=0.02, aspect=16)
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=list(axes), fraction=0.06, pad=0.02, aspect=18)
     bar.outline.set_visible(False)
-    bar.ax.set_title(words, fontsize=7.5, loc="left", pad=4, fontweight="normal")
+    bar.set_label(words, fontsize=7.5)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.ax.yaxis.set_major_locator(MaxNLocator(4))
 
@@ -135,9 +136,9 @@ def waves(path: Path | str, front: Mapping[str, Any]) -> bool:
             centred = _centred(apart)
             for axes, values in zip(line[2:], apart, strict=True):
                 _image(axes, front, values, centred, "RdBu_r")
-            _bar(figure, line[2:], centred, "RdBu_r", "difference")
+            _bar(figure, line[2:], centred, "RdBu_r", words)
         titles = ["Equations", f"Hybrid, {shown[3:]} unknowns"]
-        titles += [f"{other[3:]} unknowns − equations" for other in differences]
+        titles += [f"{other[3:]} unknowns: error" for other in differences]
         for axes, title in zip(grid[0], titles, strict=True):
             axes.set_title(title, fontsize=8.5)
         for axes in grid[-1]:
@@ -264,8 +265,8 @@ def lead(
             _image(axes, front, values, own, colours)
             axes.set_xlabel("Time (ms)", fontsize=8)
         _bar(upper, images[:2], norm, "magma", "Cytosol (µM)")
-        _bar(upper, images[2:], apart, "RdBu_r", "difference")
-        for axes, words in zip(images, ("Equations", f"Network, {shown[3:]} unknowns", "Difference"), strict=True):
+        _bar(upper, images[2:], apart, "RdBu_r", "Cytosol (µM)")
+        for axes, words in zip(images, ("Equations", f"Network, {shown[3:]} unknowns", "Its error"), strict=True):
             axes.set_title(words, fontsize=9)
         images[0].set_ylabel("Distance (µm)", fontsize=8)
         names = [name for name in _traced(front) if name in (EQUATIONS, "one_state", COMPACT, HEADLINE)]
@@ -279,9 +280,9 @@ def lead(
             _, colour, line = LOOKS[name]
             right.plot(1e6 * step, 100 * error, color=colour, ls=line, marker="o", ms=4, lw=1.4)
         _step_axis(right, np.concatenate([speeds[name][0] for name in drawn]) if drawn else np.array([1e-5, 1e-4]))
-        right.axhspan(-100 * goal, 100 * goal, color="#e9eef3", zorder=0, lw=0)
+        right.axhspan(-100 * goal, 100 * goal, color=BAND, zorder=0, lw=0)
         right.axhline(0, color=MUTED, lw=0.8, zorder=0)
-        right.set_title("Speed at the same step, less that of the equations (%)", fontsize=9)
+        right.set_title("Error of speed at each time step (%)", fontsize=9)
         key(lower, names, columns=4)
         save_png(figure, path, dpi=MAP_DPI, colours=MAP_COLOURS)
     return True
