@@ -158,7 +158,7 @@ def test_maps_by_the_equations():
     found = mapped_waves(np.array([0.5, 3.0, 5.0]), np.array([0.1, 0.25, 0.25]), 1e-4, 16.0)
     assert found.speed_um_per_s[0] == 0 and np.isnan(found.peak_uM[0])
     assert found.speed_um_per_s[2] > found.speed_um_per_s[1] > 300
-    assert (found.duration_s[1:] > 0.005).all() and found.seconds > 0
+    assert (found.duration_s[1:] > 0.002).all() and found.seconds > 0
 
 
 @pytest.mark.parametrize("unknowns", [4, 5, 6])
