@@ -25,7 +25,7 @@ from understudy.calcium.clamp_training import FULL_FIT, QUICK_FIT, predicted_cla
 from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
 from understudy.calcium.files import CHANNELS, write_tree
 from understudy.calcium.network_gates import NetworkGates
-from understudy.calcium.observations import FLUORESCENCE, PROBABILITY, Observing
+from understudy.calcium.observations import FLUORESCENCE, PROBABILITY, Observations, Observing
 from understudy.calcium.observed_baselines import smoothed
 from understudy.calcium.observed_fit import ObservedFit, study_observations
 from understudy.calcium.rate_network import RateNetwork, network_arrays, network_from_arrays
@@ -101,10 +101,11 @@ def observed_case(name: str, kind: str, own: dict[str, Any], seed: int) -> dict[
         seed=seed,
         fit=ObservedFit(iterations=own["observed_iterations"]),
     )
-    errors, first = study.errors, np.arange(1)
-    clamps = study.observed.clamps.take(first)
+    errors, whole, first = study.errors, study.observed, np.arange(1)
+    clamps = whole.clamps.take(first)
+    shown = Observations(observing, clamps, whole.values[first], whole.missing[first])
     numbers = {
-        "seen": study.observed.seen.mean(),
+        "seen": whole.seen.mean(),
         "network_seen": errors.network[0],
         "network_missing": errors.network[1],
         "smoothing_seen": errors.smoothing[0],
@@ -119,9 +120,9 @@ def observed_case(name: str, kind: str, own: dict[str, Any], seed: int) -> dict[
         **{f"numbers/{key}": value for key, value in numbers.items()},
         "shown/time_s": np.cumsum(clamps.dt_s[0]),
         "shown/truth": clamps.truth[0, 1:, 0],
-        "shown/observed": study.observed.values[0],
+        "shown/observed": shown.values[0],
         "shown/network": predicted_clamps(study.network, clamps)[0, 1:],
-        "shown/smoothing": smoothed(study.observed)[0],
+        "shown/smoothing": smoothed(shown)[0],
     }
 
 

@@ -23,7 +23,7 @@ from understudy.calcium.designed_waves import (
 )
 from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
 from understudy.calcium.files import DESIGNS, write_tree
-from understudy.calcium.knob_study import SWEEPS, KnobMap, outcomes_of
+from understudy.calcium.knob_study import SWEEPS, KnobMap, assembled_maps, sweep_outcomes
 from understudy.calcium.rate_network import network_arrays
 from understudy.calcium.stimulus import Stimulus
 from understudy.farm.seeds import case_sequence
@@ -42,7 +42,12 @@ SEARCH_GRID = {"full": 6, "quick": 4}
 
 def study_bench(own: dict[str, Any]) -> Bench:
     """The cable in which designs are tried."""
-    return Bench(length_um=own["length_um"], spacing_um=own["spacing_um"], dt_s=1e-6 * own["dt_us"])
+    return Bench(
+        length_um=own["length_um"],
+        spacing_um=own["spacing_um"],
+        dt_s=1e-6 * own["dt_us"],
+        duration_s=1e-3 * own["duration_ms"],
+    )
 
 
 def wanted_waves(stage: dict[str, Any], bench: Bench) -> np.ndarray:
@@ -73,13 +78,25 @@ def network_case(stage: dict[str, Any], number: int, wanted: np.ndarray) -> dict
     channels = network_channels(fitted.network)
     values: dict[str, Any] = {f"arrays/{key}": value for key, value in network_arrays(fitted.network).items()}
     errors = designed_errors(fitted, intervals=own["intervals"])
-    values |= {"r2": errors.r2, "nrmse": errors.nrmse, "outcomes": sweep_outcomes(channels, own["values"], bench)}
+    values |= {
+        "r2": errors.r2,
+        "nrmse": errors.nrmse,
+        "outcomes": sweep_outcomes(channels, own["values"], bench, bisections=own["bisections"]),
+    }
     if number == 0:
-        for sweep in SWEEPS:
-            time_s, calcium = shown_waves(channels, sweep.knobs(own["values"]), bench)
-            values |= {f"waves/{sweep.knob}/time_s": time_s, f"waves/{sweep.knob}/calcium_uM": calcium}
+        knobs = [each for sweep in SWEEPS for each in sweep.knobs(own["values"])]
+        time_s, calcium = shown_waves(channels, knobs, bench)
+        for sweep, part in zip(SWEEPS, np.split(calcium, len(SWEEPS)), strict=True):
+            values |= {f"waves/{sweep.knob}/time_s": time_s, f"waves/{sweep.knob}/calcium_uM": part}
     for target in range(number, len(wanted), own["seeds"]):
-        found = design_wave(channels, *wanted[target], bench, activation_uM=ACTIVATION_UM, grid=SEARCH_GRID[own["fit"]])
+        found = design_wave(
+            channels,
+            *wanted[target],
+            bench,
+            activation_uM=ACTIVATION_UM,
+            grid=SEARCH_GRID[own["fit"]],
+            refinements=own["refinements"],
+        )
         exact = wave_outcomes(exact_channels, [found.knobs], bench)
         values |= {
             f"design/{target}/knobs": [found.knobs.open_max, found.knobs.inactivation_s, found.knobs.activation_uM],
@@ -88,11 +105,6 @@ def network_case(stage: dict[str, Any], number: int, wanted: np.ndarray) -> dict
             f"design/{target}/simulations": found.simulations,
         }
     return values
-
-
-def sweep_outcomes(channels: ChannelOf, values: int, bench: Bench) -> np.ndarray:
-    """Outcomes (sweeps, V) of all judged sweeps."""
-    return np.stack([outcomes_of(channels, sweep.knobs(values), sweep.outcome, bench) for sweep in SWEEPS])
 
 
 def shown_waves(channels: ChannelOf, knobs: list[Knobs], bench: Bench) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +175,7 @@ def run(arguments: Namespace) -> None:
 
         def simulate(case: int) -> dict[str, Any]:
             if case == own["seeds"]:
-                return {"outcomes": sweep_outcomes(exact_channels, own["values"], bench)}
+                return {"outcomes": sweep_outcomes(exact_channels, own["values"], bench, bisections=own["bisections"])}
             return network_case(stage, case, wanted)
 
         found = farm_each(
@@ -176,11 +188,7 @@ def run(arguments: Namespace) -> None:
         )
         if this.job is not None:
             *networks, exact = found
-            maps = []
-            for number, sweep in enumerate(SWEEPS):
-                at = np.array([getattr(knobs, sweep.knob) for knobs in sweep.knobs(own["values"])])
-                rows = np.stack([values["outcomes"][number] for values in networks])
-                maps.append(KnobMap(sweep, at, rows, exact["outcomes"][number]))
+            maps = assembled_maps(np.stack([values["outcomes"] for values in networks]), exact["outcomes"])
             answered = [(target, target % own["seeds"]) for target in range(own["targets"])]
             content = {
                 "study": "calcium",

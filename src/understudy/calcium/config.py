@@ -107,10 +107,13 @@ class Design(Section):
     intervals: int = quantity(120, "1", "intervals of a protocol", "choice", ge=20)
     fit: Literal["full", "quick"] = quantity("full", "-", "stages of the fit: minutes, or seconds", "choice")
     values: int = quantity(8, "1", "values of each knob", "choice: at least 8 (model card)", ge=3)
+    bisections: int = quantity(12, "1", "bisections of a threshold", "choice: to 0.15 %", ge=4, le=20)
+    refinements: int = quantity(4, "1", "rounds of Newton's method behind the search's grid", "choice", ge=0, le=10)
     targets: int = quantity(4, "1", "wanted waves, drawn from what the design itself can do", "choice", ge=1)
     spacing_um: float = quantity(0.25, "um", "grid spacing of the cables", "choice", gt=0, le=0.5)
     dt_us: float = quantity(50.0, "us", "time step", "choice", gt=0, le=100)
     length_um: float = quantity(32.0, "um", "length of the cables", "choice", ge=12, le=200)
+    duration_ms: float = quantity(200.0, "ms", "simulated time of a wave", "choice", ge=50, le=2000)
 
 
 class WaveMaps(Section):

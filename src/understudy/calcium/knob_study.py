@@ -28,9 +28,13 @@ class Sweep:
     high: float
     base: Knobs
 
+    def values(self, count: int) -> np.ndarray:
+        """``count`` values in equal ratios."""
+        return np.geomspace(self.low, self.high, count)
+
     def knobs(self, count: int) -> list[Knobs]:
-        """Knobs at ``count`` values in equal ratios."""
-        return [replace(self.base, **{self.knob: float(x)}) for x in np.geomspace(self.low, self.high, count)]
+        """Knobs at these values."""
+        return [replace(self.base, **{self.knob: float(x)}) for x in self.values(count)]
 
 
 SWEEPS = (
@@ -88,12 +92,21 @@ class KnobMap:
         return abs(self.spearman) > 1 - 1e-12 and self.span >= 2 and self.spread_over_half_step < 1
 
 
-def outcomes_of(channel_of: ChannelOf, knobs: Sequence[Knobs], outcome: str, bench: Bench) -> np.ndarray:
-    """One outcome (K,) of cables with given knobs."""
-    if outcome == THRESHOLD:
-        return wave_thresholds(channel_of, knobs, bench)
-    found = wave_outcomes(channel_of, knobs, bench)
-    return found.amplitude_uM if outcome == AMPLITUDE else found.duration_s
+def sweep_outcomes(
+    channel_of: ChannelOf, values: int, bench: Bench, sweeps: Sequence[Sweep] = SWEEPS, bisections: int = 12
+) -> np.ndarray:
+    """Outcomes (sweeps, V): of waves in one batch for all sweeps, of thresholds by ``bisections`` for each."""
+    of_waves = [sweep for sweep in sweeps if sweep.outcome != THRESHOLD]
+    rows: dict[str, np.ndarray] = {}
+    if of_waves:
+        found = wave_outcomes(channel_of, [own for sweep in of_waves for own in sweep.knobs(values)], bench)
+        columns = {AMPLITUDE: found.amplitude_uM, DURATION: found.duration_s}
+        for number, sweep in enumerate(of_waves):
+            rows[sweep.knob] = columns[sweep.outcome][number * values : (number + 1) * values]
+    for sweep in sweeps:
+        if sweep.outcome == THRESHOLD:
+            rows[sweep.knob] = wave_thresholds(channel_of, sweep.knobs(values), bench, bisections=bisections)
+    return np.stack([rows[sweep.knob] for sweep in sweeps])
 
 
 def knob_maps(
@@ -102,10 +115,13 @@ def knob_maps(
 ) -> list[KnobMap]:  # fmt: skip
     """All sweeps, by networks and by the design itself."""
     bench = bench or Bench()
-    maps = []
-    for sweep in sweeps:
-        knobs = sweep.knobs(values)
-        rows = [outcomes_of(own, knobs, sweep.outcome, bench) for own in (designed, *networks)]
-        at = np.array([getattr(own, sweep.knob) for own in knobs])
-        maps.append(KnobMap(sweep, at, np.array(rows[1:]), rows[0]))
-    return maps
+    found = [sweep_outcomes(own, values, bench, sweeps) for own in (designed, *networks)]
+    return assembled_maps(np.stack(found[1:]), found[0], sweeps)
+
+
+def assembled_maps(networks: np.ndarray, designed: np.ndarray, sweeps: Sequence[Sweep] = SWEEPS) -> list[KnobMap]:
+    """Maps from outcomes of S networks (S, sweeps, V) and of the design itself (sweeps, V), as `sweep_outcomes`."""
+    return [
+        KnobMap(sweep, sweep.values(designed.shape[1]), networks[:, number], designed[number])
+        for number, sweep in enumerate(sweeps)
+    ]

@@ -239,6 +239,10 @@ def wave_courses(
     return replace(together, group=np.repeat(np.arange(len(cases)), len(sites)))
 
 
+_SLOW_STEP_S = 1e-4
+"""Time step of long courses: what receptors answer to is a course, not the limit of a wave."""
+
+
 def _single_waves(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
     return wave_courses(draw_wave_cases(count, rng), 0.3)
 
@@ -248,12 +252,12 @@ def _raised_waves(parameters: Parameters, count: int, rng: np.random.Generator) 
 
 
 def _long_waves(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
-    return wave_courses(draw_wave_cases(count, rng), 2.0)
+    return wave_courses(draw_wave_cases(count, rng), 2.0, dt_s=_SLOW_STEP_S)
 
 
 def _paired_pulses(parameters: Parameters, count: int, rng: np.random.Generator) -> Courses:
     cases = draw_wave_cases(count, rng, gap_s=(0.1, 15.0))
-    return wave_courses(cases, 16.0, length_um=16.0, sites_um=(2.0, 8.0), family="paired pulses")
+    return wave_courses(cases, 16.0, length_um=16.0, sites_um=(2.0, 8.0), dt_s=_SLOW_STEP_S, family="paired pulses")
 
 
 @dataclass(frozen=True)
