@@ -232,3 +232,49 @@ rule verify_calcium:
     shell:
         "python scripts/verify_calcium.py --code {params.code} "
         "--config {input.config} --checks {output.checks} 2>&1 | tee {log}"
+
+
+rule draw_calcium:
+    input:
+        dataset=result("calcium", "ground_truth.h5"),
+        metrics=result("calcium", "surrogate", "metrics.json"),
+        courses=result("calcium", "courses.h5"),
+        floor=result("calcium", "noise_floor.json"),
+        training=result("calcium", "receptors", "training.json"),
+        hybrid=result("calcium", "hybrid.json"),
+        waves=result("calcium", "hybrid.h5"),
+        channels=result("calcium", "channels.json"),
+        clamps=result("calcium", "channels.h5"),
+        design=result("calcium", "design.json"),
+        designed=result("calcium", "design.h5"),
+        map=result("calcium", "wave_map.h5"),
+        deployment=result("calcium", "deployment.json"),
+        checks=result("calcium", "verification.json"),
+    output:
+        presentation=result("calcium", "figures", "presentation.json"),
+        figures=report(
+            expand(result("calcium", "figures", "{name}.png"), name=CALCIUM_FIGURES),
+            caption="../workflow/report/figure.rst",
+            category="calcium",
+        ),
+        record=result("calcium", "figures", "presentation.json.prov.json"),
+    log:
+        log_file("calcium", "draw_calcium"),
+    benchmark:
+        benchmark_file("calcium", "draw_calcium")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        code=code("draw_calcium"),
+    message:
+        "Drawing the calcium study"
+    shell:
+        "python scripts/draw_calcium.py --code {params.code} --dataset {input.dataset} --metrics {input.metrics} "
+        "--courses {input.courses} --floor {input.floor} --training {input.training} --hybrid {input.hybrid} "
+        "--waves {input.waves} --channels {input.channels} --clamps {input.clamps} --design {input.design} "
+        "--designed {input.designed} --map {input.map} --deployment {input.deployment} --checks {input.checks} "
+        "--presentation {output.presentation} --figures {output.figures} 2>&1 | tee {log}"

@@ -16,6 +16,8 @@ SHARED = ("surrogate", "provenance", "report", "farm", "dataset")
 NO_PHYSICS = (
     "cell_figures",
     "channel_figures",
+    "channel_sections",
+    "closures",
     "comparison_figures",
     "comparisons",
     "config",
@@ -29,6 +31,7 @@ NO_PHYSICS = (
     "files",
     "goals",
     "hybrid_figures",
+    "hybrid_sections",
     "map_figures",
     "map_sections",
     "model_figures",

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from understudy.calcium.figure_files import ATTRIBUTES, part
+from understudy.calcium.figure_files import ATTRIBUTES, holds, part
 from understudy.calcium.goals import INVERSE
 from understudy.calcium.hybrid_figures import numbers
 from understudy.calcium.wave_figures import WIDE_IN
@@ -83,7 +83,7 @@ def channels(path: Path | str, courses: Mapping[str, Any], members: Sequence[Map
     -------
     Whether there was anything to draw.
     """
-    shown = [name for name in MEMBERS if part(courses, name, "truth") is not None]
+    shown = [name for name in MEMBERS if holds(part(courses, name), "time_s", "truth", "network")]
     judged = [entry for name in MEMBERS for entry in members if entry.get("channel") == name]
     if not shown and not judged:
         return False
@@ -152,7 +152,7 @@ def spikes(path: Path | str, found: Mapping[str, Any]) -> bool:
     """
     looks = {"sodium": ORANGE, "potassium": GREEN, "both": BLUE}
     names = [name for name in looks if name in found]
-    if "exact" not in found or not names:
+    if not holds(found, "exact", "time_ms") or not names:
         return False
     time, exact = found["time_ms"], found["exact"]
     with styled():
@@ -185,9 +185,8 @@ def observations(path: Path | str, found: Mapping[str, Any]) -> bool:
     -------
     Whether there was anything to draw.
     """
-    entries = [
-        found[k] for k in sorted(key for key in found if key != ATTRIBUTES) if part(found, k, "truth") is not None
-    ]
+    numbered = sorted((key for key in found if key != ATTRIBUTES), key=lambda key: (len(key), key))
+    entries = [found[key] for key in numbered if holds(found[key], "time_s", "observed", "truth", "network")]
     if not entries:
         return False
     entries = entries[:4]
@@ -197,7 +196,7 @@ def observations(path: Path | str, found: Mapping[str, Any]) -> bool:
         for (upper, lower), entry in zip(grid.T, entries, strict=True):
             time = np.asarray(entry["time_s"], dtype=float)
             scale, unit = _time_axis(lower, time)
-            x, about = scale * time, entry[ATTRIBUTES]
+            x, about = scale * time, entry.get(ATTRIBUTES) or {}
             upper.plot(x, entry["observed"], ".", ms=2.5, color=VERMILLION)
             channel = str(about.get("channel", ""))
             _small(upper, "", "", f"{MEMBERS.get(channel, channel)},\n{about.get('kind', '')}")
@@ -267,7 +266,7 @@ def knobs(path: Path | str, found: Sequence[Mapping[str, Any]], waves: Mapping[s
 
 def _wave_family(axes: Axes, found: Mapping[str, Any] | None) -> None:
     """Calcium at one place for all values of a knob, from the lowest (dark) to the highest (light)."""
-    if found is None or "calcium_uM" not in found:
+    if not holds(found, "time_s", "calcium_uM"):
         axes.set_axis_off()
         return
     count = len(found["calcium_uM"])

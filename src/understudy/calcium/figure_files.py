@@ -57,6 +57,11 @@ def part(content: Any, *keys: str) -> Any:
     return content
 
 
+def holds(content: Any, *names: str) -> bool:
+    """Whether all of these parts are there."""
+    return isinstance(content, Mapping) and all(name in content for name in names)
+
+
 def course_counts(courses: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Numbers of courses by split and family, with ``all`` and ``groups``."""
     counts = {}

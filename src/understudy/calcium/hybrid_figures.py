@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from understudy.calcium.figure_files import part
+from understudy.calcium.figure_files import holds, part
 from understudy.calcium.goals import CHANNELS, HELDOUT_MAX, SHIFT_UM, STEPS
 from understudy.calcium.wave_figures import EQUATIONS, LOOKS, WIDE_IN, curve, key, named
 from understudy.report.numbers import is_number
@@ -50,7 +50,7 @@ def clamps(path: Path | str, found: Mapping[str, Any]) -> bool:
     Whether there was anything to draw.
     """
     names = named([name for name in found if name in LOOKS])
-    if EQUATIONS not in names or len(names) < 2:
+    if EQUATIONS not in names or len(names) < 2 or not holds(found, "time_s", "u_uM"):
         return False
     count = min(len(found["time_s"]), 4)
     with styled():

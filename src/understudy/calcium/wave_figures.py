@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from understudy.calcium.figure_files import part
+from understudy.calcium.figure_files import holds, part
 from understudy.calcium.goals import COMPACT, HEADLINE
 from understudy.report.style import (
     BAND,
@@ -82,6 +82,12 @@ def best_network(front: Mapping[str, Any], prefer: str = HEADLINE) -> str | None
     return next((name for name in (prefer, HEADLINE, COMPACT, "net6") if name in front), None)
 
 
+def _imaged(front: Mapping[str, Any], name: str) -> bool:
+    """Whether there are kymographs of the equations and of a network."""
+    kinds = [kind for kind, _, _ in _QUANTITIES]
+    return holds(front, "time_s", "position_um") and all(holds(front.get(n), *kinds) for n in (EQUATIONS, name))
+
+
 def _image(axes: Axes, front: Mapping[str, Any], values: np.ndarray, norm: Normalize, colours: str) -> None:
     """A kymograph (T, N): time to the right, the dendrite upwards."""
     time, x = 1e3 * front["time_s"], front["position_um"]
@@ -120,9 +126,9 @@ def waves(path: Path | str, front: Mapping[str, Any]) -> bool:
     Whether there was anything to draw.
     """
     shown = best_network(front)
-    if shown is None or part(front, EQUATIONS, "u_uM") is None or part(front, shown, "u_uM") is None:
+    if shown is None or not _imaged(front, shown):
         return False
-    differences = [shown] + ([COMPACT] if shown != COMPACT and part(front, COMPACT, "u_uM") is not None else [])
+    differences = [shown] + ([COMPACT] if shown != COMPACT and _imaged(front, COMPACT) else [])
     with styled():
         figure = new_figure(WIDE_IN, 4.9)
         grid = figure.subplots(3, 2 + len(differences), sharex=True, sharey=True)
@@ -150,6 +156,8 @@ def waves(path: Path | str, front: Mapping[str, Any]) -> bool:
 
 
 def _traced(front: Mapping[str, Any]) -> list[str]:
+    if not holds(front, "trace_time_s", "sites_um"):
+        return []
     return named([name for name in front if part(front, name, "traces") is not None])
 
 
@@ -251,7 +259,7 @@ def lead(
     Whether there was anything to draw.
     """
     shown = best_network(front)
-    if shown is None or part(front, EQUATIONS, "u_uM") is None or part(front, shown, "u_uM") is None:
+    if shown is None or not _imaged(front, shown):
         return False
     expected, found = front[EQUATIONS]["u_uM"], front[shown]["u_uM"]
     with styled():
