@@ -45,7 +45,7 @@ def study_bench(own: dict[str, Any]) -> Bench:
     return Bench(
         length_um=own["length_um"],
         spacing_um=own["spacing_um"],
-        dt_s=1e-6 * own["dt_us"],
+        dt_s=own["dt_us"] / 1e6,
         duration_s=1e-3 * own["duration_ms"],
     )
 

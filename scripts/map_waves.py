@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> None:
         densities = np.geomspace(*DENSITY_PER_UM2, maps["densities"])
         radii = np.linspace(*ER_RADIUS_UM, maps["radii"])
         density, radius = (axis.ravel() for axis in np.meshgrid(densities, radii, indexing="ij"))
-        options = (1e-6 * maps["dt_us"], maps["length_um"])
+        options = (maps["dt_us"] / 1e6, maps["length_um"])
         found = mapped_waves(density, radius, *options, watched)
         chosen = np.unique(np.linspace(0, len(density) - 1, min(maps["checked"], len(density))).astype(int))
         checked = mapped_waves(density[chosen], radius[chosen], *options)

@@ -50,8 +50,8 @@ def hybrid_settings(stage: dict[str, Any]) -> HybridSettings:
     own = dict(stage["hybrid"])
     stream = np.random.default_rng(case_sequence(stage["seed"], STUDY_NUMBER, _STAGE, 0))
     return HybridSettings(
-        dt_s=1e-6 * own.pop("dt_us"),
-        steps_s=tuple(1e-6 * value for value in own.pop("steps_us")),
+        dt_s=own.pop("dt_us") / 1e6,
+        steps_s=tuple(value / 1e6 for value in own.pop("steps_us")),
         recovery_gaps_s=tuple(own.pop("recovery_gaps_s")),
         seed=int(stream.integers(2**31)),
         **own,
