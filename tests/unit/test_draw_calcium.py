@@ -67,7 +67,7 @@ def test_whole_run_is_drawn_and_told(program: ModuleType, arguments: Namespace) 
     assert lines["Courses of calcium"].startswith("200 training in 100 groups; 40 calibration")
     assert lines["Noise floor"] == "calcium known to 0.5 %"
     (told,) = [section for section in page["sections"] if section["id"] == "map"]
-    assert any("On the 4 cables" in words and "0.20 % in the median" in words for words in told["text"])
+    assert any("Of the 4 cables" in words and "0.20 % in the median" in words for words in told["text"])
 
 
 def test_nothing_but_the_machine_becomes_lines(program: ModuleType, arguments: Namespace) -> None:

@@ -16,7 +16,7 @@ from understudy.calcium.figure_files import ATTRIBUTES, holds, part
 from understudy.calcium.goals import INVERSE
 from understudy.calcium.hybrid_figures import numbers
 from understudy.calcium.wave_figures import WIDE_IN
-from understudy.report.numbers import is_number
+from understudy.report.numbers import duration, is_number
 from understudy.report.style import (
     BAND,
     BLUE,
@@ -66,13 +66,8 @@ def _small(axes: Axes, x: str, y: str, title: str = "") -> None:
     soft_grid(axes)
 
 
-def _time_axis(axes: Axes, time_s: np.ndarray) -> tuple[float, str]:
-    """Factor and unit that suit a course."""
-    return (1e3, "ms") if time_s[-1] < 1.0 else (1.0, "s")
-
-
 def channels(path: Path | str, courses: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> bool:
-    """A held-out protocol of each channel, exact and by the network; and the NRMSE of all held-out protocols.
+    """A held-out protocol of each channel over its intervals, exact and by the network; and NRMSE of all protocols.
 
     Parameters
     ----------
@@ -95,15 +90,15 @@ def channels(path: Path | str, courses: Mapping[str, Any], members: Sequence[Map
                 axes.set_axis_off()
                 continue
             own = courses[name]
-            time = np.asarray(own["time_s"][0], dtype=float)
-            scale, unit = _time_axis(axes, time)
-            axes.plot(scale * time, own["truth"][0], color=GREY, lw=4.0, alpha=0.6)
-            axes.plot(scale * time, own["network"][0], color=BLUE, lw=1.3)
-            axes.set_xlim(0, scale * time[-1])
+            # Of the protocols that the file holds, the one that opens the channel most.
+            row = int(np.argmax(np.ptp(own["truth"], axis=1)))
+            axes.plot(own["truth"][row], color=GREY, lw=4.0, alpha=0.6)
+            axes.plot(own["network"][row], color=BLUE, lw=1.3)
+            axes.set_xlim(0, own["truth"].shape[1] - 1)
             axes.set_ylim(bottom=0)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))
-            _small(axes, f"Time ({unit})", "", MEMBERS[name])
+            _small(axes, f"Interval, {duration(own['time_s'][row][-1])} in all", "", MEMBERS[name])
         for axes in panels[[0, 3]]:
             axes.set_ylabel("Open probability", fontsize=8)
         _member_errors(panels[5], judged)
@@ -194,21 +189,19 @@ def observations(path: Path | str, found: Mapping[str, Any]) -> bool:
         figure = new_figure(WIDE_IN, 4.0)
         grid = figure.subplots(2, len(entries), squeeze=False, sharex="col", height_ratios=(1.0, 1.5))
         for (upper, lower), entry in zip(grid.T, entries, strict=True):
-            time = np.asarray(entry["time_s"], dtype=float)
-            scale, unit = _time_axis(lower, time)
-            x, about = scale * time, entry.get(ATTRIBUTES) or {}
-            upper.plot(x, entry["observed"], ".", ms=2.5, color=VERMILLION)
+            about = entry.get(ATTRIBUTES) or {}
+            upper.plot(entry["observed"], ".", ms=2.5, color=VERMILLION)
             channel = str(about.get("channel", ""))
             _small(upper, "", "", f"{MEMBERS.get(channel, channel)},\n{about.get('kind', '')}")
-            lower.plot(x, entry["truth"], color=GREY, lw=4.0, alpha=0.6)
+            lower.plot(entry["truth"], color=GREY, lw=4.0, alpha=0.6)
             if "smoothing" in entry:
-                lower.plot(x, entry["smoothing"], color=ORANGE, lw=1.1)
-            lower.plot(x, entry["network"], color=BLUE, lw=1.3)
-            lower.set_xlim(x[0], x[-1])
+                lower.plot(entry["smoothing"], color=ORANGE, lw=1.1)
+            lower.plot(entry["network"], color=BLUE, lw=1.3)
+            lower.set_xlim(0, len(entry["truth"]) - 1)
             lower.set_ylim(bottom=0)
             for axes in (upper, lower):
-                axes.xaxis.set_major_locator(MaxNLocator(4))
-            _small(lower, f"Time ({unit})", "")
+                axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            _small(lower, f"Interval, {duration(entry['time_s'][-1])} in all", "")
         grid[0, 0].set_ylabel("Observed", fontsize=8)
         grid[1, 0].set_ylabel("Open probability", fontsize=8)
         handles = [
@@ -304,6 +297,9 @@ def design(path: Path | str, found: Sequence[Mapping[str, Any]]) -> bool:
             axis.set_major_locator(FixedLocator(_MARKS))
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_minor_locator(NullLocator())
+        both = np.concatenate([wanted, reached])
+        left.set(xlim=(both[:, 0].min() / 1.3, both[:, 0].max() * 1.3))
+        left.set(ylim=(both[:, 1].min() / 1.3, both[:, 1].max() * 1.3))
         _small(left, "Amplitude (µM)", "Duration (ms)", "Wanted waves and what was designed")
         left.legend(fontsize=7.5)
         for goal, colour in zip(INVERSE, (BAND, RULE), strict=True):

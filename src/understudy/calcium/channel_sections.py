@@ -53,7 +53,12 @@ def family(results: Results, figures: Figures) -> dict[str, Any]:
         "caption": "Open probability on held-out protocols, from their beginning to their end.",
     }
     pictures = [
-        figures("channels", "Five channels, one architecture", "A held-out protocol of each, and errors over all."),
+        figures(
+            "channels",
+            "Five channels, one architecture",
+            "A held-out protocol of each over its intervals, which are "
+            "shortest after jumps, and errors over all protocols.",
+        ),
         figures(
             "spikes",
             "Action potentials with networks for channels",
@@ -104,7 +109,8 @@ def observed(results: Results, figures: Figures) -> dict[str, Any]:
     picture = figures(
         "observations",
         "What was seen, and what a network made of it",
-        "Above: observations of one protocol; below: the truth, the network's course and smoothing in time.",
+        "Above: observations of one protocol; below: the truth, the network's course and smoothing in time. Intervals "
+        "are shortest after jumps, so that fast and slow parts are both seen.",
     )
     return section("observations", "use", title, text, table, [picture])
 
@@ -146,6 +152,13 @@ def designed(results: Results, figures: Figures) -> dict[str, Any]:
             f"{value_range(errors, percent)} (the larger of the two errors), with "
             f"{value_range(runs, count)} simulations each by the network in the cable."
         )
+        exact = [abs(e) for entry in inverse for e in entry.get("exact_errors") or [] if is_number(e)]
+        if exact:
+            text.append(
+                "What the network promises, the design keeps within "
+                f"{percent(max(exact))}: with its own kinetics at the knobs that were found, amplitude and duration "
+                "miss the wanted ones by no more."
+            )
     else:
         text.append("Not measured in this run: inverse design.")
     nets = inside(results.get("design"), "networks") or []

@@ -33,10 +33,20 @@ def maps(results: Results, figures: Figures) -> dict[str, Any]:
         )
     median, wrong, total = (shape.get(key) for key in ("speed_median", "disagree", "subset"))
     if is_number(total) and total:
+        errors = (
+            f"where both make a wave, speeds differ by {percent(median, 2)} in the median and at most "
+            f"{percent(shape.get('speed_max'), 2)}"
+            if is_number(median)
+            else "none has a wave in both"
+        )
         text.append(
-            f"On the {count(total)} cables that were simulated with the equations too, the speed differs by "
-            f"{percent(median, 2)} in the median and at most {percent(shape.get('speed_max'), 2)}; in {count(wrong)} a "
+            f"Of the {count(total)} cables that were simulated with the equations too, {errors}; in {count(wrong)} a "
             "wave runs with one of the two alone."
+        )
+    if is_number(found.get("flagged_share")):
+        text.append(
+            f"The monitor flags {percent(found['flagged_share'], 2)} of all node-steps as outside of what training "
+            "visited."
         )
     picture = figures(
         "map",
