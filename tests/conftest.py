@@ -63,12 +63,13 @@ class Project:
 
 
 def copy_project(folder: Path, configuration: str = Project.configuration) -> Project:
-    """The project's own files, without outputs and environments."""
+    """The project's own files, without outputs and environments; kernels that this test's Python has compiled go along,
+    since compiling them takes minutes."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = REPOSITORY / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc", "*.egg-info"))
         else:
             shutil.copy2(source, folder / part)
     return Project(folder, configuration)

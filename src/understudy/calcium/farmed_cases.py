@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from understudy.farm.cases import run_cases
 from understudy.farm.claims import fixed_blocks
@@ -41,6 +42,8 @@ def farm_each(
             yield number, {name: np.asarray(value) for name, value in simulate(number).items()}
             print(f"{label}: {labels[number]}", flush=True)
 
+    # Networks are small: torch's threads would wait for each other, and more than there are cores for all ranks.
+    torch.set_num_threads(1)
     summary = run_cases(
         stage.comm,
         folder=stage.folder,
