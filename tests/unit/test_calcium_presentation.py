@@ -180,6 +180,7 @@ def test_numbers_stand_where_they_belong() -> None:
     assert "the cable model is wrong, as it must be, at radii of 0.5 µm." in texts(page["validity"])
     seen = page["observations"]["table"]["rows"]
     assert seen[0][3]["mark"] == "better" and seen[2][3]["mark"] == "worse"
+    assert seen[0][5] == {"text": "0.04", "mark": "better"} and seen[0][6] == "0.12"
     assert "nearer to the truth in 2 of 3" in texts(page["observations"])
 
 
