@@ -134,7 +134,8 @@ def channels() -> dict[str, Any]:
               for n, name in enumerate(("sodium", "potassium", "both"))}  # fmt: skip
     observations = [
         {"channel": "ryanodine_receptor", "kind": kind, "noise": 0.05, "seen": 0.25, "network_new": 0.03 + 0.02 * n,
-         "table_new": 0.16, "r2_new": 0.98 - 0.03 * n, "table_r2_new": 0.55}
+         "table_new": 0.16, "network_missing": 0.04, "smoothing_missing": 0.12, "r2_new": 0.98 - 0.03 * n,
+         "table_r2_new": 0.55}
         for n, kind in enumerate(("open probability", "fluorescence"))
     ]  # fmt: skip
     observations.append(observations[1] | {"channel": "potassium", "network_new": 0.2, "r2_new": 0.4})

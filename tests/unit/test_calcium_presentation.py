@@ -132,6 +132,13 @@ def test_few_runs_and_few_values_are_left_open() -> None:
     assert [entry.reached for entry in goals(design=design)["knobs"].measured] == ["open", "missed", "goal"]
 
 
+def test_a_recovery_curve_that_does_not_rise_is_left_open() -> None:
+    flat = calcium_results.hybrid()
+    flat["channels"]["net5"]["recovery"]["expected"] = [0.0, 1e-4]
+    entry = goals(hybrid=flat)["recovery curve"].measured[0]
+    assert entry.reached == "open" and "does not rise" in entry.note
+
+
 def test_a_violated_bound_is_missed() -> None:
     broken = calcium_results.verification()
     broken["benchmarks"]["bounds"]["violations"] = 1
@@ -180,6 +187,7 @@ def test_numbers_stand_where_they_belong() -> None:
     assert "the cable model is wrong, as it must be, at radii of 0.5 µm." in texts(page["validity"])
     seen = page["observations"]["table"]["rows"]
     assert seen[0][3]["mark"] == "better" and seen[2][3]["mark"] == "worse"
+    assert seen[0][5] == {"text": "0.04", "mark": "better"} and seen[0][6] == "0.12"
     assert "nearer to the truth in 2 of 3" in texts(page["observations"])
 
 

@@ -87,11 +87,15 @@ def in_words(results: Results) -> list[str]:
         title = CHANNELS[closure].partition(",")[0]
         title = f"{title[:1].upper()}{title[1:]}"
         words = f"{title} against network with {network[3:]} unknowns: "
-        if behind:
-            words += f"the analytic closure wins on {listed(behind)} ({len(behind)} of {compared} measures)"
-            words += f"; the network on {listed(ahead)}." if ahead else "; the network on none."
-        else:
+        if not behind:
             words += f"the network is nearer on {len(ahead)} of {compared} measures, the closure on none."
+        elif not ahead:
+            words += f"the analytic closure wins on {len(behind)} of {compared} measures, the network on none."
+        else:
+            words += (
+                f"the analytic closure wins on {listed(behind)} ({len(behind)} of {compared} measures), the network on "
+                f"{listed(ahead)}."
+            )
         lines.append(words)
     return lines
 

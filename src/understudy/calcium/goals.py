@@ -38,6 +38,7 @@ AGREEMENT, SHIFT_UM = (0.97, 0.99), (0.002, 0.001)
 LEAST_RUNS = 100
 STEPS = (0.01, 0.003)
 RECOVERY = (0.10, 0.03)
+RISE = (0.2, 0.9)
 INVERSE = (0.05, 0.02)
 LEAST_VALUES, LEAST_SEEDS = 8, 3
 SPIKE_TIME_MS, SPIKE_PEAK_MV = 0.05, 1.0
@@ -167,7 +168,6 @@ def _in_the_cable(results: Mapping[str, Any]) -> list[Goal]:
     own, other = (hybrid(results, name, "front", "nrmse_open") for name in (HEADLINE, "two_state"))
     pair = f"NRMSE {fine(own)}, closure {fine(other)}" + ("; the closure wins" if closure and closure > 1 else "")
     steps = {name: worst_step_error(results, name) for name in (HEADLINE, COMPACT)}
-    recovery = {name: hybrid(results, name, "recovery", "nrmse") for name in (HEADLINE, "one_state", "two_state")}
     return [
         _goal("4 unknowns: 1 − R² of the open probability over the one-state closure's",
               "open probability with 4 unknowns", CLOSED, ("closure: R² 0.934", "½", "⅕"),
@@ -189,10 +189,20 @@ def _in_the_cable(results: Mapping[str, Any]) -> list[Goal]:
               (NONE, "1 %", "0.3 %"),
               [_value("", steps[HEADLINE], STEPS, fine, False, f"4 unknowns: {fine(steps[COMPACT])}")]),
         _bounds(results),
-        _goal("Recovery curve, NRMSE", "recovery curve", CLOSED, (NONE, "10 %", "3 %"),
-              [_value("", recovery[HEADLINE], RECOVERY, fine, False,
-                      f"one-state closure {fine(recovery['one_state'])}, two-state {fine(recovery['two_state'])}")]),
+        _recovery(results),
     ]  # fmt: skip
+
+
+def _recovery(results: Mapping[str, Any]) -> Goal:
+    """A curve that does not rise from below 0.2 to above 0.9 with the equations cannot be judged."""
+    error = {name: hybrid(results, name, "recovery", "nrmse") for name in (HEADLINE, "one_state", "two_state")}
+    note = f"one-state closure {fine(error['one_state'])}, two-state {fine(error['two_state'])}"
+    value = _value("", error[HEADLINE], RECOVERY, fine, False, note)
+    curve = [v for v in hybrid(results, HEADLINE, "recovery", "expected") or [] if is_number(v)]
+    if value.value is not None and not (curve and min(curve) < RISE[0] and max(curve) > RISE[1]):
+        note += "; the curve does not rise over these gaps"
+        value = Measured("", value.value, value.text, OPEN, note, *RECOVERY)
+    return _goal("Recovery curve, NRMSE", "recovery curve", CLOSED, (NONE, "10 %", "3 %"), [value])
 
 
 def _heldout(results: Mapping[str, Any]) -> Goal:

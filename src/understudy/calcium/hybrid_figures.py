@@ -257,7 +257,7 @@ def recovery(path: Path | str, channels: Mapping[str, Any]) -> bool:
             own = channels[name]["recovery"]
             curve(left, numbers(own["gap_s"]), numbers(own["found"]), name)
         left.set(xscale="log", xlim=(0.85 * gap.min(), 1.18 * gap.max()))
-        left.set_ylim(bottom=-0.03)
+        left.set_ylim(-0.03, max(1.05, left.get_ylim()[1]))
         _plain_log(left.xaxis, [0.1, 0.3, 1, 3, 10, 30])
         _small(left, "Gap between the stimuli (s)", "Second response over the first", "Recovery")
         errors = [channels[name]["recovery"].get("nrmse") for name in names]

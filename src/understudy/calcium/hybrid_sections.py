@@ -11,7 +11,6 @@ from understudy.calcium.goals import (
     HEADLINE,
     fine,
     hybrid,
-    ratio,
     seeds_of,
     worst_step_error,
 )
@@ -211,6 +210,10 @@ def steps(results: Results, figures: Figures) -> dict[str, Any]:
     return section("steps", "headline", title, text, table, [picture])
 
 
+def _two(value: float) -> str:
+    return f"{value:.2f}"
+
+
 def recovery(results: Results, figures: Figures) -> dict[str, Any]:
     """Paired stimuli."""
     title = "Recovery"
@@ -223,7 +226,7 @@ def recovery(results: Results, figures: Figures) -> dict[str, Any]:
     text = [
         f"A second stimulus follows the first after {quantity(gaps[0])} to {quantity(gaps[-1])} s, in a cell whose "
         "plasma membrane is threefold stronger so that it returns to rest. The response is "
-        f"{value_range(expected, ratio)} of the first one over these gaps. Two things recover: "
+        f"{value_range(expected, _two)} of the first one over these gaps. Two things recover: "
         "the store, which the cable knows, and the refractory receptors, which the channel has to remember.",
     ]
     closure, network = (hybrid(results, name, "recovery", "nrmse") for name in ("two_state", HEADLINE))

@@ -110,7 +110,8 @@ def what_was_run(facts: Mapping[str, Any], results: Mapping[str, Any]) -> list[l
     if knobs:
         inverse = len(inside(results.get("design"), "inverse") or [])
         values = len(knobs[0]["values"])
-        lines.append(["Designed channels", f"{len(knobs)} knobs with {values} values; {inverse} inverse designs"])
+        lines.append(["Designed channels", f"{len(knobs)} knobs with {values} values; {inverse} inverse design"
+                      f"{'' if inverse == 1 else 's'}"])  # fmt: skip
     deployed = inside(results.get("deployment"), "n")
     if is_number(deployed):
         lines.append(["Map of waves", f"{count(deployed)} cables"])

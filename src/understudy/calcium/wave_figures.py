@@ -286,7 +286,10 @@ def lead(
         for name in drawn:
             step, error = speeds[name]
             _, colour, line = LOOKS[name]
-            right.plot(1e6 * step, 100 * error, color=colour, ls=line, marker="o", ms=4, lw=1.4)
+            # Without a wave there is no speed to compare, and its error of -1 would hide the others.
+            right.plot(
+                1e6 * step, np.where(error > -1, 100 * error, np.nan), color=colour, ls=line, marker="o", ms=4, lw=1.4
+            )
         _step_axis(right, np.concatenate([speeds[name][0] for name in drawn]) if drawn else np.array([1e-5, 1e-4]))
         right.axhspan(-100 * goal, 100 * goal, color=BAND, zorder=0, lw=0)
         right.axhline(0, color=MUTED, lw=0.8, zorder=0)
