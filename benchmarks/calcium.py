@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -41,8 +39,6 @@ from understudy.calcium.threshold_radii import (
 )
 from understudy.calcium.waves import richardson, wave_speed, width_at_half_height_s
 from understudy.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "numerics"))
 
 
 def cpu_seconds(work) -> float:
@@ -98,7 +94,7 @@ def after_the_front(quick: bool) -> None:
 
 def against_rxd(quick: bool) -> None:
     """Interleaved rounds on the front's cable: one cable, and 64 at a time per cable."""
-    from rxd_calcium import RxdCable, Setting, compare_with_rxd
+    from understudy.calcium.rxd_reference import RxdCable, Setting, compare_with_rxd
 
     cells, duration_s, rounds = (128, 0.05, 3) if quick else (256, 0.08, 5)
     own = front_parameters()

@@ -56,18 +56,20 @@ class Project:
         return {line.split()[0] for line in table.group(1).splitlines() if line.strip()} - {
             "all",
             "axon",
+            "calcium",
             "tms",
             "report",
         }
 
 
 def copy_project(folder: Path, configuration: str = Project.configuration) -> Project:
-    """The project's own files, without outputs and environments."""
+    """The project's own files, without outputs and environments; kernels that this test's Python has compiled go along,
+    since compiling them takes minutes."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = REPOSITORY / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc", "*.egg-info"))
         else:
             shutil.copy2(source, folder / part)
     return Project(folder, configuration)
@@ -109,3 +111,19 @@ def project_tms(finished_tms: Project, tmp_path: Path) -> Project:
     """As `project`, of the TMS study."""
     shutil.copytree(finished_tms.folder, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project", finished_tms.configuration)
+
+
+@pytest.fixture(scope="session")
+def finished_calcium(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """As `finished`, of the calcium study."""
+    project = copy_project(tmp_path_factory.mktemp("finished_calcium") / "project", "tests/tiny_calcium.yaml")
+    process = project.snakemake(timeout=900)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return project
+
+
+@pytest.fixture
+def project_calcium(finished_calcium: Project, tmp_path: Path) -> Project:
+    """As `project`, of the calcium study."""
+    shutil.copytree(finished_calcium.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project", finished_calcium.configuration)

@@ -1,9 +1,9 @@
 """The calcium cable against the same equations in NEURON's reaction-diffusion module."""
 
 import pytest
-from rxd_calcium import Setting, compare_with_rxd, rxd_traces
 
 from understudy.calcium.parameters import Parameters
+from understudy.calcium.rxd_reference import Setting, compare_with_rxd, rxd_traces
 
 # A short stretch of the reference front, half a micrometre per cell.
 SHORT = Setting(32.0, 0.5, 0.25, 64, Parameters())

@@ -101,4 +101,4 @@ def test_no_published_model_is_said(predictions: list[Path], capsys: pytest.Capt
     assert error.startswith("error: --model: found none") and "results/<run>/<study>/surrogate/models.h5" in error
     assert predictions == []
     assert status("predict", "heart", *PREDICT[2:]) == 2
-    assert "study: found 'heart'; accepted are axon, tms" in capsys.readouterr().err
+    assert "study: found 'heart'; accepted are axon, calcium, tms" in capsys.readouterr().err

@@ -15,16 +15,23 @@ SHARED = ("surrogate", "provenance", "report", "farm", "dataset")
 # Modules of a study that are no physics: they read and write files, draw, or describe the surrogate.
 NO_PHYSICS = (
     "cell_figures",
+    "channel_figures",
+    "channel_sections",
+    "closures",
     "comparison_figures",
     "comparisons",
     "config",
     "error_figures",
     "farmed_axons",
+    "farmed_cases",
     "farmed_thresholds",
     "field_figures",
+    "figure_files",
     "figures",
     "files",
     "goals",
+    "hybrid_figures",
+    "hybrid_sections",
     "map_figures",
     "map_sections",
     "model_figures",
@@ -35,6 +42,8 @@ NO_PHYSICS = (
     "study_sections",
     "surrogate",
     "threshold_figures",
+    "verification_figures",
+    "wave_figures",
 )
 OUTSIDE_PHYSICS = ("mpi4py", "snakemake", "h5py", "argparse")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "imp")

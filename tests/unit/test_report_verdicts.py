@@ -33,6 +33,12 @@ def test_speed_up() -> None:
     assert verdicts.speed_up({"n": 100, "seconds": 2.0, "seconds_per_case_direct": None}) is None
 
 
+def test_few_times_keep_their_decimals() -> None:
+    assert [verdicts.many(ratio) for ratio in (0.783, 1.04, 9.96, 12.4, 23456.0)] == [
+        "0.78", "1", "10", "12", "23\u202f000",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("shown", "text"),
     [

@@ -51,6 +51,9 @@ class Channel(Protocol):
         All nodes of all cables come in one call, in arrays of shape (blocks, nodes, lanes) behind the state's axis;
         ``u`` is a view that must not be written. The first step of Crank-Nicolson is half as long as the others. What
         else the channel wants to know, as the calcium of the step before, it has to keep among its states.
+
+        A channel with a method ``run_block`` (`understudy.calcium.gated_channel.GatedChannel`) is stepped there, many
+        steps of a block of cables in one compiled call, and answers for its open probability itself.
         """
 
 
@@ -349,8 +352,8 @@ class CableSimulation:
             samples = (self.steps_done + count) // every - self.steps_done // every if len(sites) else 0
             step = every if len(sites) else self.steps_done + count + 1
             part = traces[:, taken : taken + samples]
-            if self.channel is None and source is None:
-                self._run_receptors(packed, sites, step, part)
+            if source is None and (self.channel is None or hasattr(self.channel, "run_block")):
+                self._run_compiled(packed, sites, step, part)
             else:
                 self._run_step_by_step(packed, sites, step, part, source)
             taken += samples
@@ -371,14 +374,17 @@ class CableSimulation:
             states=states,
         )
 
-    def _run_receptors(self, drive, sites, every, traces) -> None:
+    def _run_compiled(self, drive, sites, every, traces) -> None:
         for b in range(self.blocks):
-            done = kernel.run_ryanodine_cable(
-                self._state[b], self._channel[b], self._p[b], self._nodes[b], self.parent, self.side,
-                self._kinetics[b], drive[b], 0, self.steps_done, self.dt_s, self.passes, self.euler, self._with_ip3,
-                self._used[b], FRONT_PROBABILITY, self._arrival[b], self._arrived[b], self._peak[b], sites, every,
-                traces[b], self._solver, self._sides, self._before[b],
+            common = (
+                self._p[b], self._nodes[b], self.parent, self.side, self._kinetics[b], drive[b], 0, self.steps_done,
+                self.dt_s, self.passes, self.euler, self._with_ip3, self._used[b], FRONT_PROBABILITY, self._arrival[b],
+                self._arrived[b], self._peak[b], sites, every, traces[b], self._solver, self._sides, self._before[b],
             )  # fmt: skip
+            if self.channel is None:
+                done = kernel.run_ryanodine_cable(self._state[b], self._channel[b], *common)
+            else:
+                done = self.channel.run_block(b, self._states, self.lanes, self._state[b], *common)
             if not self._holds(b):
                 self._refuse(b, self.steps_done + done)
 

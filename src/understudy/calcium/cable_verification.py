@@ -236,9 +236,13 @@ class ManufacturedSolution:
         return source[None]
 
 
+MANUFACTURED_UM = 4.0
+"""Length of the cable with a manufactured solution."""
+
+
 def manufactured_error(n: int, dt_s: float, scheme: str, duration_s: float, of_grid: bool) -> float:
-    """Error of u, e, b at the end (root mean square over its swing, the largest), manufactured solution on 4 um."""
-    length_um = 4.0
+    """Error of u, e, b at the end (root mean square over its swing, the largest), manufactured solution."""
+    length_um = MANUFACTURED_UM
     parameters = front_parameters()
     cable = uniform_cable(length_um, 0.5, 0.25, n)
     solution = ManufacturedSolution(cable, parameters, length_um, of_grid)
@@ -257,21 +261,31 @@ def observed_order(errors: list[float]) -> float:
     return math.log2(errors[-2] / errors[-1])
 
 
-def check_orders() -> list[dict]:
-    """Orders in space and time of the whole model with an exchangeable receptor.
+SPACE_CELLS = (8, 16, 32)
+TIME_STEPS_S = {"crank-nicolson": (1e-4, 5e-5, 2.5e-5), "euler": (2.5e-5, 1.25e-5, 6.25e-6)}
+_TIME_ORDERS = {"crank-nicolson": 2.0, "euler": 1.0}
+
+
+def manufactured_errors() -> dict[str, list[float]]:
+    """Errors of manufactured solutions by spacing (``space``) and by step of each scheme.
 
     In space with so short a step that time adds less than a hundredth of the error; in time with sources of the grid,
     where space adds none.
     """
-    space = [manufactured_error(n, 1e-5, "crank-nicolson", 0.004, False) for n in (8, 16, 32)]
-    lines = [check("manufactured solution: order in space", observed_order(space), 2.0, 0.1, source="truncation error")]
-    for scheme, order, steps in (
-        ("crank-nicolson", 2.0, (1e-4, 5e-5, 2.5e-5)),
-        ("euler", 1.0, (2.5e-5, 1.25e-5, 6.25e-6)),
-    ):
-        errors = [manufactured_error(16, dt, scheme, 0.01, True) for dt in steps]
-        lines.append(check(f"manufactured solution: order in time, {scheme}", observed_order(errors), order, 0.1,
-                           source="truncation error"))  # fmt: skip
+    found = {"space": [manufactured_error(n, 1e-5, "crank-nicolson", 0.004, False) for n in SPACE_CELLS]}
+    for scheme, steps in TIME_STEPS_S.items():
+        found[scheme] = [manufactured_error(16, dt, scheme, 0.01, True) for dt in steps]
+    return found
+
+
+def check_orders(errors: dict[str, list[float]] | None = None) -> list[dict]:
+    """Orders in space and time of the whole model with an exchangeable receptor, from `manufactured_errors`."""
+    errors = errors or manufactured_errors()
+    lines = [check("manufactured solution: order in space", observed_order(errors["space"]), 2.0, 0.1,
+                   source="truncation error")]  # fmt: skip
+    for scheme, order in _TIME_ORDERS.items():
+        lines.append(check(f"manufactured solution: order in time, {scheme}", observed_order(errors[scheme]), order,
+                           0.1, source="truncation error"))  # fmt: skip
     return lines
 
 

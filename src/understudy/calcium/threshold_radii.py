@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from understudy.calcium.axisymmetric import FAR_LEVEL, Dendrite, simulate_dendrite
-from understudy.calcium.cable_dynamics import simulate_cables
+from understudy.calcium.cable_dynamics import Channel, simulate_cables
 from understudy.calcium.cable_geometry import uniform_cable
 from understudy.calcium.parameters import Parameters
 from understudy.calcium.stimulus import Stimulus
@@ -54,12 +54,12 @@ def dendrite_makes_wave(
 
 def cables_make_wave(
     radius_um: float, er_radii_um: np.ndarray, receptors_per_um2: float, cells: int, dt_s: float,
-    parameters: Parameters | None = None, duration_s: float = 0.6,
+    parameters: Parameters | None = None, duration_s: float = 0.6, channel: Channel | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Whether a wave reaches the far end of cables with several ER radii."""
+    """Whether a wave reaches the far end of cables with several ER radii; with ``channel`` for the receptors."""
     own = replace(parameters or Parameters(), ryanodine_per_um2=receptors_per_um2)
     cables = [uniform_cable(LENGTH_UM, radius_um, er_radius, cells) for er_radius in er_radii_um]
-    run = simulate_cables(cables, own, Stimulus(), duration_s, dt_s, lanes=True, check_grid=False)
+    run = simulate_cables(cables, own, Stimulus(), duration_s, dt_s, channel=channel, lanes=True, check_grid=False)
     return run.peak_uM[:, -1] > FAR_LEVEL * own.rest_cytosol_uM
 
 
@@ -94,7 +94,7 @@ def dendrite_threshold_um(
 
 def cable_threshold_um(
     radius_um: float, receptors_per_um2: float, cells: int, dt_s: float, low_um: float, high_um: float,
-    accuracy_um: float = 5e-4,
+    accuracy_um: float = 5e-4, channel: Channel | None = None,
 ) -> float:  # fmt: skip
     """Threshold of the cable model: eight radii at a time, the bracket shrinks ninefold each time.
 
@@ -102,12 +102,13 @@ def cable_threshold_um(
     ------
     InputError : no radius between ``low_um`` and ``high_um`` makes a wave, or all do.
     """
-    ends = cables_make_wave(radius_um, np.array([low_um, high_um]), receptors_per_um2, cells, dt_s)
+    ends = cables_make_wave(radius_um, np.array([low_um, high_um]), receptors_per_um2, cells, dt_s, channel=channel)
     if ends[0] or not ends[1]:
         raise InputError(f"ER radius: found no threshold between {low_um:g} and {high_um:g} um")
     while high_um - low_um > accuracy_um:
         radii = np.linspace(low_um, high_um, 10)
-        waves = np.array([False, *cables_make_wave(radius_um, radii[1:-1], receptors_per_um2, cells, dt_s), True])
+        inside = cables_make_wave(radius_um, radii[1:-1], receptors_per_um2, cells, dt_s, channel=channel)
+        waves = np.array([False, *inside, True])
         first = int(np.argmax(waves))
         low_um, high_um = radii[first - 1], radii[first]
     return 0.5 * (low_um + high_um)

@@ -185,7 +185,7 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
         direct = deployment["n"] * deployment["seconds_per_case_direct"]
         kind = "processor time" if verdicts.directly_measured(deployment) else "one core, extrapolated"
         rows.append((f"Direct simulation of all ({kind})", numbers.duration(direct)))
-        rows.append(("Speed-up, core against core", f"{numbers.count(float(f'{ratio:.2g}'))} ×"))
+        rows.append(("Speed-up, core against core", f"{verdicts.many(ratio)} ×"))
     rows += [(words(key), numbers.quantity(value)) for key, value in deployment.items() if key not in _DEPLOYMENT_KEYS]
     if deployment.get("impact"):
         rows.insert(0, ("Shown for", str(deployment["impact"])))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.report.numbers import cores, count, duration, is_number, percent, score
+from understudy.report.numbers import cores, count, duration, is_number, percent, quantity, score
 from understudy.report.results import StudyResults
 
 BETTER, EQUAL, WORSE, OPEN = "better", "equal", "worse", "open"
@@ -218,6 +218,12 @@ def speed_up(deployment: Mapping[str, Any]) -> float | None:
     return deployment["n"] * direct / seconds
 
 
+def many(ratio: float) -> str:
+    """How many times, to two digits."""
+    rounded = float(f"{ratio:.2g}")
+    return count(rounded) if rounded >= 10 else quantity(rounded)
+
+
 def directly_measured(deployment: Mapping[str, Any]) -> bool:
     """Whether all the cases of the deployment were simulated directly too, and timed."""
     timed = all(is_number(deployment.get(key)) for key in ("direct_wall_s", "direct_ranks"))
@@ -230,7 +236,7 @@ def _speed(results: StudyResults) -> list[str]:
     if ratio is None:
         return []
     direct = deployment["n"] * deployment["seconds_per_case_direct"]
-    times = count(float(f"{ratio:.2g}"))
+    times = many(ratio)
     if directly_measured(deployment):
         took = f"{duration(deployment['direct_wall_s'])} on {cores(deployment['direct_ranks'])}"
         text = f"direct simulation took {took} (measured), {times} times as long core against core."

@@ -1,13 +1,15 @@
 """A peer of the calcium cable: the same equations in NEURON's reaction-diffusion module (mM, um, ms there).
 
-NEURON is one for the whole process and does not survive that a section with reactions goes, so tests run it in a
-process of its own (`rxd_traces`), and only there it is imported.
+NEURON is one for the whole process and does not survive that a section with reactions goes, so it runs in a process of
+its own (`rxd_traces`, `rxd_seconds`), and only there it is imported.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -154,6 +156,37 @@ def rxd_traces(setting: Setting, duration_s: float, dt_s: float | None = None) -
     """`RxdCable.run` in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_traces, setting, duration_s, dt_s).result()
+
+
+def _seconds(setting: Setting, duration_s: float, dt_s: float, rounds: int, cables: int) -> dict[str, np.ndarray]:
+    peer, own = RxdCable(setting), setting.parameters
+    cable = uniform_cable(setting.length_um, setting.radius_um, setting.er_radius_um, setting.cells)
+    initial = bump(cable, own, setting.bump_uM, setting.bump_um)
+
+    def ours(count: int) -> None:
+        simulate_cables([cable] * count, own, NO_STIMULUS, duration_s, dt_s, initial_uM=initial, check_grid=False)
+
+    def clocked(work: Callable[[], None]) -> float:
+        begin = time.process_time()
+        work()
+        return time.process_time() - begin
+
+    ours(1), ours(cables)
+    found = [
+        (clocked(lambda: peer.only_run(duration_s, dt_s)), clocked(lambda: ours(1)), clocked(lambda: ours(cables)))
+        for _ in range(rounds)
+    ]
+    peer_s, one_s, batch_s = np.array(found).T
+    return {"peer": peer_s, "one_cable": one_s, "per_cable": batch_s / cables}
+
+
+def rxd_seconds(
+    setting: Setting, duration_s: float, dt_s: float, rounds: int, cables: int = 64
+) -> dict[str, np.ndarray]:
+    """CPU seconds (rounds,) of both codes with the same fixed step, in turn in one process: ``peer``, ``one_cable``
+    and ``per_cable`` of a batch."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_seconds, setting, duration_s, dt_s, rounds, cables).result()
 
 
 class Comparison(NamedTuple):

@@ -1,0 +1,77 @@
+"""Map waves over receptor density and ER radius by the network of four unknowns, timed, beside the equations."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+
+from understudy.calcium.files import WAVE_MAP, read_networks, write_tree
+from understudy.calcium.hybrid_study import network_name
+from understudy.calcium.wave_maps import DENSITY_PER_UM2, ER_RADIUS_UM, RADIUS_UM, mapped_waves
+from understudy.provenance.arguments import main, parser
+from understudy.provenance.job import job
+from understudy.settings import read_stage
+from understudy.surrogate.json_file import finite
+
+UNKNOWNS = 4
+
+
+def run(arguments: Namespace) -> None:
+    stage = read_stage(arguments.config)
+    maps = stage["maps"]
+    with job(
+        program="map_waves",
+        study="calcium",
+        inputs={"config": arguments.config, "networks": arguments.networks},
+        outputs={"map": arguments.map, "deployment": arguments.deployment},
+        code=arguments.code,
+        parameters=stage,
+        overwrite=arguments.overwrite,
+    ) as this:
+        watched = read_networks(arguments.networks)[network_name(UNKNOWNS, 0)]
+        densities = np.geomspace(*DENSITY_PER_UM2, maps["densities"])
+        radii = np.linspace(*ER_RADIUS_UM, maps["radii"])
+        density, radius = (axis.ravel() for axis in np.meshgrid(densities, radii, indexing="ij"))
+        options = (maps["dt_us"] / 1e6, maps["length_um"])
+        found = mapped_waves(density, radius, *options, watched)
+        chosen = np.unique(np.linspace(0, len(density) - 1, min(maps["checked"], len(density))).astype(int))
+        checked = mapped_waves(density[chosen], radius[chosen], *options)
+        names = ("speed_um_per_s", "peak_uM", "duration_s")
+        shape = (len(densities), len(radii))
+        tree = {"receptors_per_um2": densities, "er_radius_um": radii}
+        tree |= {name: getattr(found, name).reshape(shape) for name in (*names, "flagged")}
+        tree |= {f"equations/{name}": getattr(checked, name) for name in names}
+        tree["equations/density"], tree["equations/radius"] = np.unravel_index(chosen, shape)
+        about = {"/": {"radius_um": RADIUS_UM, "channel": f"net{UNKNOWNS}"}}
+        write_tree(this.temporary("map"), WAVE_MAP, tree, about)
+        pair = found.speed_um_per_s[chosen], checked.speed_um_per_s
+        both = (pair[0] > 0) & (pair[1] > 0)
+        errors = np.abs(pair[0][both] / pair[1][both] - 1)
+        count = len(density)
+        deployment = {
+            "n": count,
+            "seconds": found.seconds,
+            "seconds_per_case": found.seconds / count,
+            "seconds_per_case_direct": checked.seconds / len(chosen),
+            "threads": 1,
+            "device": "cpu",
+            "waves": int((found.speed_um_per_s > 0).sum()),
+            "checked": len(chosen),
+            "speed_error_median": float(np.median(errors)) if both.any() else None,
+            "speed_error_max": float(errors.max()) if both.any() else None,
+            "missed": int(((pair[0] > 0) != (pair[1] > 0)).sum()),
+            "flagged_share": float(found.flagged.mean()),
+        }
+        this.temporary("deployment").write_text(json.dumps(finite(deployment), indent=2, sort_keys=True) + "\n")
+        each = 1e3 * found.seconds / count
+        print(f"wave map: {count:,} cables in {found.seconds:.1f} s on one thread, {each:.1f} ms each")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    for name in ("config", "networks", "map", "deployment"):
+        arguments.add_argument(f"--{name}", type=Path, required=True)
+    main(run, arguments)

@@ -1,0 +1,61 @@
+"""Cases of the calcium study over MPI ranks: each one by itself, with named arrays as its result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from understudy.farm.cases import run_cases
+from understudy.farm.claims import fixed_blocks
+from understudy.farm.shards import read_cases
+from understudy.farm.stage import Stage
+
+STUDY_NUMBER = 2
+"""Number of the study in spawn keys of random streams."""
+
+
+def farm_each(
+    stage: Stage,
+    labels: Sequence[str],
+    simulate: Callable[[int], Mapping[str, Any]],
+    *,
+    label: str,
+    costs: Sequence[float] | None = None,
+    recompute: bool = False,
+) -> list[dict[str, np.ndarray]] | None:
+    """Results of all cases in their order on the first rank, None on the others. Collective.
+
+    Parameters
+    ----------
+    labels : a case in words, one each.
+    simulate : gives the named arrays of a case by its number.
+    costs : expected effort of each case.
+    label, recompute : as for `understudy.farm.cases.run_cases`; no case may fail.
+    """
+
+    def one_by_one(numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        for number in numbers:
+            yield number, {name: np.asarray(value) for name, value in simulate(number).items()}
+            print(f"{label}: {labels[number]}", flush=True)
+
+    # Networks are small: torch's threads would wait for each other, and more than there are cores for all ranks.
+    torch.set_num_threads(1)
+    summary = run_cases(
+        stage.comm,
+        folder=stage.folder,
+        key=stage.key,
+        blocks=fixed_blocks(range(len(labels)), 1, costs),
+        simulate=one_by_one,
+        label=label,
+        recompute=recompute,
+        describe=lambda case: labels[case],
+    )
+    if stage.job is None:
+        return None
+    stage.job.note("farm", dataclasses.asdict(summary))
+    found = read_cases(stage.folder, stage.key)
+    return [found[number] for number in range(len(labels))]
