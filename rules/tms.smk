@@ -14,7 +14,10 @@ TMS_FIGURES = (
     "map",
 )
 
-FINAL_RESULTS["tms"] = [result("tms", "maps", "maps.json")]
+FINAL_RESULTS["tms"] = [
+    result("tms", "maps", "maps.json"),
+    result("tms", "surrogate", "cells.h5"),
+]
 
 
 REAL_CELLS = real_cell_files(TMS.cells)
@@ -28,6 +31,7 @@ rule tms:
         result("tms", "verification.json"),
         result("tms", "comparison.json"),
         result("tms", "maps", "maps.json"),
+        result("tms", "surrogate", "cells.h5"),
         result("tms", "figures", "presentation.json"),
 
 
@@ -104,6 +108,31 @@ rule build_cells:
         "{resources.launch} python scripts/build_cells.py --ranks {threads} --code {params.code} "
         "--config {input.config} --real {input.real} --real-types {params.real[types]} --pulse {input.pulse} "
         "--cells {output.cells} 2>&1 | tee {log}"
+
+
+rule share_cells:
+    input:
+        cells=result("tms", "cells.h5"),
+    output:
+        shared=result("tms", "surrogate", "cells.h5"),
+        record=result("tms", "surrogate", "cells.h5.prov.json"),
+    log:
+        log_file("tms", "share_cells"),
+    benchmark:
+        benchmark_file("tms", "share_cells")
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("share_cells"),
+    message:
+        "Keeping the study's own cells beside the model"
+    shell:
+        "python scripts/share_cells.py --code {params.code} --cells {input.cells} --shared {output.shared} "
+        "2>&1 | tee {log}"
 
 
 rule place_coils:

@@ -162,7 +162,7 @@ def _predict_in_field(arguments: argparse.Namespace, model: Path) -> tuple[int, 
     name = f"understudy.{arguments.study}.prediction"
     if importlib.util.find_spec(name) is None:
         raise InputError(f"--field: found it for study {arguments.study}, which takes none; accepted is --input alone")
-    cells = arguments.cells if arguments.cells is not None else model.parent.parent / "cells.h5"
+    cells = arguments.cells if arguments.cells is not None else model.parent / "cells.h5"
     return importlib.import_module(name).predict_in_field(
         model,
         cells,
@@ -250,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--field", type=Path, help="tms: electric field for the positions, .msh (SimNIBS) or .nii(.gz)")
     sub.add_argument("--unit", help="tms: unit of the field, such as V/m or V/mm; checked by its size by default")
     sub.add_argument("--pulse", default="monophasic", help="tms: name of a pulse, or a CSV file of one")
-    sub.add_argument("--cells", type=Path, help="tms: cells.h5 of the model's run; beside the model by default")
+    sub.add_argument("--cells", type=Path, help="tms: cells of the model's run; its own, beside the model, by default")
     sub.add_argument("--output", type=Path, required=True, help="predictions, .csv or .h5")
     sub.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -13,6 +13,7 @@ ENGINE = {"build_cells", "simulate_thresholds", "measure_threshold_noise", "map_
 FEEDS = {
     "compile_mechanisms": {"simulate_thresholds", "measure_threshold_noise", "map_directions", "verify_tms"},
     "build_cells": {
+        "share_cells",
         "place_cells",
         "simulate_thresholds",
         "measure_threshold_noise",
@@ -22,6 +23,7 @@ FEEDS = {
         "verify_tms",
         "draw_tms",
     },
+    "share_cells": {"judge_results"},
     "place_coils": {
         "simulate_fields",
         "place_cells",

@@ -35,8 +35,8 @@ LIST_FILE = "absent.json"
 SCHEMA = "understudy-reference/1"
 LARGEST_TOTAL_BYTES = 12_000_000
 _KEPT_SUFFIXES = (".json", ".html", ".png", ".svg", ".nii.gz", ".gii")
-# Cells that a model speaks of are needed to predict with it.
-_KEPT_NAMES = ("surrogate/models.h5", "surrogate/predictions.h5", "surrogate/cross_validation.h5", "/cells.h5")
+# Cells that a model speaks of are needed to predict with it; a study shares those that are its own.
+_KEPT_NAMES = ("surrogate/models.h5", "surrogate/predictions.h5", "surrogate/cross_validation.h5", "surrogate/cells.h5")
 # Such as the networks of a comparison: useful, but nothing that the report shows needs them.
 _KEPT_WHERE_ROOM = "/models.h5"
 # Files that an error lists.
