@@ -8,6 +8,7 @@ from pathlib import Path
 
 from understudy import settings
 from understudy.errors import InputError
+from understudy.farm.processes import mark_workflow
 from understudy.farm.shards import remove_merged
 from understudy.provenance.fingerprint import fingerprint
 
@@ -41,6 +42,7 @@ for variable in (
 ):
     ENVIRONMENT[variable] = "1"
 os.environ.update(ENVIRONMENT)
+mark_workflow()
 
 
 def result(*parts):

@@ -13,7 +13,7 @@ import pytest
 from understudy.errors import InputError
 from understudy.farm import ownership
 from understudy.farm.ownership import OWNER, acquire, live_owners, read_owner, release, stop_owner
-from understudy.farm.processes import ProcessIdentity, identify, workflow_of
+from understudy.farm.processes import WORKFLOW_VARIABLE, ProcessIdentity, identify, own_workflow, workflow_of
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 CONTENDER = """
@@ -166,3 +166,17 @@ def test_a_job_is_an_orphan_once_its_workflow_is_gone(tmp_path):
     workflow.stdout.close()
     rewrite(tmp_path, workflow=None)
     assert not read_owner(tmp_path).orphan, "a job started by hand is nobody's orphan"
+
+
+def test_a_job_knows_its_snakemake_even_if_that_was_gone_before_it_looked(monkeypatch):
+    monkeypatch.delenv(WORKFLOW_VARIABLE, raising=False)
+    assert own_workflow() is None, "started by hand"
+    here = identify()
+    gone = ProcessIdentity(here.host, 2**22 - 1, "some boot-7")
+    monkeypatch.setenv(WORKFLOW_VARIABLE, f"{gone.host} {gone.pid} {gone.started}")
+    assert own_workflow() is None, "a start mark is one word"
+    gone = ProcessIdentity(here.host, 2**22 - 1, "boot-7")
+    monkeypatch.setenv(WORKFLOW_VARIABLE, f"{gone.host} {gone.pid} {gone.started}")
+    assert own_workflow() == gone and not gone.alive()
+    monkeypatch.setenv(WORKFLOW_VARIABLE, f"elsewhere {gone.pid} {gone.started}")
+    assert own_workflow() is None, "what another host does cannot be seen from here"

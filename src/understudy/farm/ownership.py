@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.errors import InputError
-from understudy.farm.processes import ProcessIdentity, identify, launcher_of, workflow_of
+from understudy.farm.processes import ProcessIdentity, identify, launcher_of, own_workflow, workflow_of
 
 OWNER = "owner.json"
 STALE_AFTER_S = 120.0
@@ -137,8 +137,7 @@ def acquire(folder: Path, label: str, processes: Sequence[ProcessIdentity]) -> O
     InputError
         If another job owns the folder and lives. One that is about to end is waited for, for up to 10 s.
     """
-    rank0 = os.getpid()
-    owner = Owner(folder, label, uuid.uuid4().hex, tuple(processes), launcher_of(rank0), workflow_of(rank0))
+    owner = Owner(folder, label, uuid.uuid4().hex, tuple(processes), launcher_of(os.getpid()), own_workflow())
     content = {
         "label": label,
         "token": owner.token,

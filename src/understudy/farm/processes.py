@@ -26,6 +26,10 @@ _LAUNCHERS = (
 )
 
 
+WORKFLOW_VARIABLE = "UNDERSTUDY_WORKFLOW"
+"""Where Snakemake tells its jobs who it is: it may be gone before a job has begun to look."""
+
+
 @dataclass(frozen=True)
 class ProcessIdentity:
     """A process that cannot be mistaken for a later one with the same number.
@@ -118,3 +122,20 @@ def workflow_of(pid: int) -> ProcessIdentity | None:
             except ProcessLookupError:
                 continue
     return None
+
+
+def mark_workflow() -> None:
+    """Leave the identity of this process, a Snakemake, to all that it starts; one above it stays what it is."""
+    found = identify()
+    os.environ.setdefault(WORKFLOW_VARIABLE, f"{found.host} {found.pid} {found.started}")
+
+
+def own_workflow() -> ProcessIdentity | None:
+    """The Snakemake that started this process: the nearest living one above it, or one of this host that has gone
+    meanwhile; None for a program that was started by hand."""
+    found = workflow_of(os.getpid())
+    words = os.environ.get(WORKFLOW_VARIABLE, "").split()
+    if found is None and len(words) == 3 and words[1].isdigit():
+        left = ProcessIdentity(words[0], int(words[1]), words[2])
+        return left if left.local else None
+    return found

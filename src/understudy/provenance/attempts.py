@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from understudy.farm.processes import ProcessIdentity, identify, workflow_of
+from understudy.farm.processes import ProcessIdentity, identify, own_workflow, workflow_of
 
 
 def attempts_file(work: Path, program: str) -> Path:
@@ -47,7 +47,7 @@ def append(work: Path, program: str, event: str, job: str, details: Mapping[str,
 
 def this_process() -> dict[str, Any]:
     """Identities of this process and of the Snakemake above it (null for a run by hand)."""
-    workflow = workflow_of(os.getpid())
+    workflow = own_workflow()
     return {"process": identify().to_json(), "workflow": workflow.to_json() if workflow is not None else None}
 
 
