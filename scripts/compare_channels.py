@@ -12,19 +12,19 @@ import numpy as np
 
 from understudy.calcium.channel_family import FAMILY, family_channel
 from understudy.calcium.channel_study import (
+    EXACT,
     SPIKE_CELLS,
     FamilySettings,
+    axon_runs,
+    errors_of_spikes,
     fit_member,
     protocol_set,
     recorded_set,
-    spike_study,
-    stimulated_axons,
 )
 from understudy.calcium.clamp_protocols import RAMP, RECORDED, STEPS, joined
 from understudy.calcium.clamp_training import FULL_FIT, QUICK_FIT, predicted_clamps
-from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
+from understudy.calcium.farmed_cases import STUDY_NUMBER, below, farm_each, numbers_below
 from understudy.calcium.files import CHANNELS, write_tree
-from understudy.calcium.network_gates import NetworkGates
 from understudy.calcium.observations import FLUORESCENCE, PROBABILITY, Observations, Observing
 from understudy.calcium.observed_baselines import smoothed
 from understudy.calcium.observed_fit import ObservedFit, study_observations
@@ -132,17 +132,6 @@ def driver_words(name: str) -> dict[str, str]:
     return {"driver": driver, "unit": unit}
 
 
-def numbers(values: dict[str, np.ndarray], head: str) -> dict[str, Any]:
-    """Numbers by name below a heading."""
-    return {key.partition("/")[2]: value.item() for key, value in values.items() if key.startswith(f"{head}/")}
-
-
-def network_of(name: str, values: dict[str, np.ndarray]) -> RateNetwork:
-    """The network of a member's case."""
-    arrays = {key.partition("/")[2]: value for key, value in values.items() if key.startswith("arrays/")}
-    return network_from_arrays(arrays, name)
-
-
 def run(arguments: Namespace) -> None:
     stage = read_stage(arguments.config)
     own, settings = stage["channels"], family_settings(stage)
@@ -174,23 +163,19 @@ def run(arguments: Namespace) -> None:
         )
         if this.job is not None:
             members, observed = found[: len(FAMILY)], found[len(FAMILY) :]
-            networks = {name: network_of(name, values) for name, values in zip(FAMILY, members, strict=True)}
-            axon = {"dt_ms": own["axon_dt_ms"]}
-            gates = {name: NetworkGates(networks[name]) for name in ("sodium", "potassium")}
-            runs = {
-                "exact": stimulated_axons(**axon),
-                **{name: stimulated_axons(**axon, **{name: gate}) for name, gate in gates.items()},
-                "both": stimulated_axons(**axon, **gates),
+            networks = {
+                name: network_from_arrays(below(values, "arrays"), name)
+                for name, values in zip(FAMILY, members, strict=True)
             }
-            spikes = spike_study(networks["sodium"], networks["potassium"], **axon)
+            runs = axon_runs(networks["sodium"], networks["potassium"], dt_ms=own["axon_dt_ms"])
             content = {
                 "study": "calcium",
                 "members": [
                     {
                         "channel": name,
                         "weights": int(values["weights"]),
-                        "drawn": numbers(values, "drawn"),
-                        "recorded": numbers(values, "recorded"),
+                        "drawn": numbers_below(values, "drawn"),
+                        "recorded": numbers_below(values, "recorded"),
                     }
                     for name, values in zip(FAMILY, members, strict=True)
                 ],
@@ -201,21 +186,20 @@ def run(arguments: Namespace) -> None:
                         "spikes": errors.found,
                         "expected": errors.expected,
                     }
-                    for name, errors in spikes.items()
+                    for name, errors in errors_of_spikes(runs).items()
                 },
                 "observations": [
-                    {"channel": name, "kind": kind, "noise": own["noise"], **numbers(values, "numbers")}
+                    {"channel": name, "kind": kind, "noise": own["noise"], **numbers_below(values, "numbers")}
                     for (name, kind), values in zip(OBSERVED, observed, strict=True)
                 ],
             }
             text = json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False)
             this.job.temporary("summary").write_text(text + "\n")
-            tree = {"spikes/time_ms": runs["exact"].time_ms}
+            tree = {"spikes/time_ms": runs[EXACT].time_ms}
             tree |= {f"spikes/{name}": each.voltage_mV[_TWICE, :, SPIKE_CELLS[1]] for name, each in runs.items()}
             heads = [f"members/{name}" for name in FAMILY] + [f"observations/{k}" for k in range(len(OBSERVED))]
             for head, values in zip(heads, found, strict=True):
-                shown = {key: value for key, value in values.items() if key.startswith("shown/")}
-                tree |= {f"{head}/{key.partition('/')[2]}": value for key, value in shown.items()}
+                tree |= {f"{head}/{name}": value for name, value in below(values, "shown").items()}
             about = {f"members/{name}": driver_words(name) for name in FAMILY}
             about |= {f"observations/{k}": {"channel": name, "kind": kind} for k, (name, kind) in enumerate(OBSERVED)}
             write_tree(this.job.temporary("channels"), CHANNELS, tree, about)

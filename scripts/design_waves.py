@@ -21,7 +21,7 @@ from understudy.calcium.designed_waves import (
     network_channels,
     wave_outcomes,
 )
-from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
+from understudy.calcium.farmed_cases import STUDY_NUMBER, below, farm_each
 from understudy.calcium.files import DESIGNS, write_tree
 from understudy.calcium.knob_study import SWEEPS, KnobMap, assembled_maps, sweep_outcomes
 from understudy.calcium.rate_network import network_arrays
@@ -204,8 +204,7 @@ def run(arguments: Namespace) -> None:
             tree: dict[str, Any] = {key: value for key, value in networks[0].items() if key.startswith("waves/")}
             tree |= {f"waves/{each.sweep.knob}/values": each.values for each in maps}
             for seed, values in enumerate(networks):
-                arrays = {key: value for key, value in values.items() if key.startswith("arrays/")}
-                tree |= {f"networks/{seed}/{key.partition('/')[2]}": value for key, value in arrays.items()}
+                tree |= {f"networks/{seed}/{name}": value for name, value in below(values, "arrays").items()}
             write_tree(this.job.temporary("designs"), DESIGNS, tree)
             for each in content["knobs"]:
                 print(f"{each['knob']} and {each['outcome']}: Spearman {each['spearman']:.3f}, span {each['span']:.1f}")

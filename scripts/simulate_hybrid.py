@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
+from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each, numbers_below
 from understudy.calcium.files import HYBRID, read_networks, write_tree
 from understudy.calcium.hybrid_evaluation import SITES_UM
 from understudy.calcium.hybrid_study import (
@@ -58,21 +58,12 @@ def hybrid_settings(stage: dict[str, Any]) -> HybridSettings:
     )
 
 
-def below(values: dict[str, np.ndarray], head: str) -> dict[str, Any]:
-    """Numbers by name below a heading such as ``errors``."""
-    return {
-        name.partition("/")[2]: value.item()
-        for name, value in values.items()
-        if name.startswith(f"{head}/") and value.ndim == 0
-    }
-
-
 def entry(own: Contender, found: Found, runs: int) -> dict[str, Any]:
     """A channel's entry in ``hybrid.json``."""
     parts: dict[str, Any] = {"label": own.label, "unknowns": own.unknowns}
     front = found[own.name, FRONT]
-    parts[FRONT] = below(front, "errors")
-    if excursions := below(front, "excursions"):
+    parts[FRONT] = numbers_below(front, "errors")
+    if excursions := numbers_below(front, "excursions"):
         parts["excursions"] = excursions
     if STEPS in own.parts:
         parts[STEPS] = {name: value.tolist() for name, value in found[own.name, STEPS].items()}
@@ -80,7 +71,7 @@ def entry(own: Contender, found: Found, runs: int) -> dict[str, Any]:
         numbers, _ = heldout_summary(*(found[name, HELDOUT] for name in (EQUATIONS, own.name, "one_state")))
         parts[HELDOUT] = numbers
         parts[RECOVERY] = recovery_summary(found[EQUATIONS, RECOVERY], found[own.name, RECOVERY])
-        threshold = below(found[ALL, THRESHOLD], own.name)
+        threshold = numbers_below(found[ALL, THRESHOLD], own.name)
         parts[THRESHOLD] = {
             **threshold,
             "shift_um": threshold["found_um"] - threshold["expected_um"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
+from understudy.calcium.farmed_cases import STUDY_NUMBER, below, farm_each, numbers_below
 from understudy.calcium.files import read_courses, watched_arrays, write_networks
 from understudy.calcium.hybrid_study import WAVES_ONLY, network_name
 from understudy.calcium.parameters import Parameters
@@ -42,11 +42,7 @@ def wave_family(courses: Courses) -> Courses:
 
 def summary(name: str, unknowns: int, seed: int, values: dict[str, np.ndarray]) -> dict[str, Any]:
     """A network's entry in ``training.json``."""
-
-    def below(head: str) -> dict[str, float]:
-        return {key.partition("/")[2]: float(value) for key, value in values.items() if key.startswith(f"{head}/")}
-
-    losses = below("losses")
+    losses = numbers_below(values, "losses")
     return {
         "name": name,
         "unknowns": unknowns,
@@ -56,7 +52,7 @@ def summary(name: str, unknowns: int, seed: int, values: dict[str, np.ndarray]) 
         "families": "waves" if name == WAVES_ONLY else "all",
         "loss": losses["courses"],
         "losses": losses,
-        "errors": below("errors"),
+        "errors": numbers_below(values, "errors"),
     }
 
 
@@ -123,9 +119,7 @@ def run(arguments: Namespace) -> None:
         if this.job is not None:
             networks, entries = {}, []
             for (name, unknowns, seed), values in zip(plan, found, strict=True):
-                networks[name] = {
-                    key.removeprefix("arrays/"): value for key, value in values.items() if key.startswith("arrays/")
-                }
+                networks[name] = below(values, "arrays")
                 entries.append(summary(name, unknowns, seed, values))
             write_networks(this.job.temporary("networks"), networks)
             content = {"study": "calcium", "networks": entries}

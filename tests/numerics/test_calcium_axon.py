@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from understudy.calcium.channel_study import FamilySettings, fit_member, spike_study, stimulated_axons
+from understudy.calcium.channel_study import FamilySettings, axon_runs, errors_of_spikes, fit_member, stimulated_axons
 from understudy.calcium.hodgkin_huxley_cable import (
     Axon,
     run_axon,
@@ -95,7 +95,7 @@ def test_protocol_makes_five_spikes():
 def test_networks_replace_the_channels():
     """Spike times within 0.05 ms and peaks within 1 mV, with one of them and with both."""
     networks = [fit_member(name, FamilySettings()).fitted.network for name in ("sodium", "potassium")]
-    for found in spike_study(*networks).values():
+    for found in errors_of_spikes(axon_runs(*networks)).values():
         assert found.found == found.expected == 15
         assert found.time_ms < 0.05
         assert found.peak_mV < 1.0

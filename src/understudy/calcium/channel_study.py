@@ -7,7 +7,7 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,18 +147,19 @@ def stimulated_axons(duration_ms: float = 25.0, dt_ms: float = 0.01, **channels)
     return run_axon(Axon(), np.stack(injected), duration_ms, dt_ms, **channels)
 
 
-def spike_study(sodium: RateNetwork, potassium: RateNetwork, **options) -> dict[str, SpikeErrors]:
-    """Spikes with networks for sodium, for potassium and for both, against the exact gates in the same scheme.
+EXACT = "exact"
+
+
+def axon_runs(sodium: RateNetwork, potassium: RateNetwork, **options) -> dict[str, AxonRun]:
+    """The axon with the exact gates, and in the same scheme with networks for sodium, for potassium and for both.
 
     ``options`` are those of `stimulated_axons`.
     """
-    exact = stimulated_axons(**options)
-    choices = {
-        "sodium": {"sodium": NetworkGates(sodium)},
-        "potassium": {"potassium": NetworkGates(potassium)},
-        "both": {"sodium": NetworkGates(sodium), "potassium": NetworkGates(potassium)},
-    }
-    return {
-        name: spike_errors(stimulated_axons(**options, **channels), exact, SPIKE_CELLS)
-        for name, channels in choices.items()
-    }
+    gates = {"sodium": NetworkGates(sodium), "potassium": NetworkGates(potassium)}
+    choices = {EXACT: {}, **{name: {name: gate} for name, gate in gates.items()}, "both": gates}
+    return {name: stimulated_axons(**options, **channels) for name, channels in choices.items()}
+
+
+def errors_of_spikes(runs: Mapping[str, AxonRun]) -> dict[str, SpikeErrors]:
+    """Spikes of `axon_runs` with networks against those with the exact gates."""
+    return {name: spike_errors(run, runs[EXACT], SPIKE_CELLS) for name, run in runs.items() if name != EXACT}

@@ -18,6 +18,16 @@ STUDY_NUMBER = 2
 """Number of the study in spawn keys of random streams."""
 
 
+def below(values: Mapping[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
+    """Arrays of a case by name below a heading, such as ``loss`` of ``errors/loss`` below ``errors``."""
+    return {name.removeprefix(f"{head}/"): value for name, value in values.items() if name.startswith(f"{head}/")}
+
+
+def numbers_below(values: Mapping[str, np.ndarray], head: str) -> dict[str, Any]:
+    """The single numbers among them, as Python's own."""
+    return {name: value.item() for name, value in below(values, head).items() if value.ndim == 0}
+
+
 def farm_each(
     stage: Stage,
     labels: Sequence[str],
