@@ -50,7 +50,7 @@ def summary(name: str, unknowns: int, seed: int, values: dict[str, np.ndarray]) 
         "weights": int(values["weights"]),
         "seconds": float(values["seconds"]),
         "families": "waves" if name == WAVES_ONLY else "all",
-        "loss": losses["courses"],
+        "loss": losses.get("polish", losses["courses"]),
         "losses": losses,
         "errors": numbers_below(values, "errors"),
     }
@@ -65,6 +65,7 @@ def run(arguments: Namespace) -> None:
         windows=settings["windows"],
         steps=settings["window_steps"],
         course_iterations=settings["course_iterations"],
+        polish_iterations=settings["polish_iterations"],
     )
     with farmed_job(
         arguments.ranks,

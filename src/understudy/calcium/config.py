@@ -48,7 +48,8 @@ class Receptors(Section):
     rate_iterations: int = quantity(300, "1", "iterations of L-BFGS on rates", "choice", ge=1)
     windows: int = quantity(768, "1", "windows of courses on which gates are fitted", "choice", ge=8)
     window_steps: int = quantity(48, "1", "length of such a window in steps", "choice", ge=2)
-    course_iterations: int = quantity(150, "1", "iterations of L-BFGS on windows", "choice", ge=0)
+    course_iterations: int = quantity(300, "1", "iterations of L-BFGS on windows", "choice", ge=0)
+    polish_iterations: int = quantity(20, "1", "iterations of Levenberg and Marquardt's method on them", "choice", ge=0)
 
 
 class Hybrid(Section):

@@ -1,19 +1,22 @@
 """Training of rate networks for ryanodine receptors: first on slopes, then on what the receptors do over many steps.
 
-Slopes are cheap and bring a network near; only the second stage sees errors that add up over a course, and only it can
-make one gate stand for states that the network does not have.
+Slopes are cheap and bring a network near; only what follows sees errors that add up over a course, and only it can make
+one gate stand for states that the network does not have. Receptors at rest are learned beside: how many of them are
+refractory when a wave comes decides how fast it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from understudy.calcium.gated_channel import RYANODINE, Domain, visited_domain
-from understudy.calcium.parameters import Parameters
+from understudy.calcium.least_squares import Residuals, levenberg_marquardt
+from understudy.calcium.parameters import Parameters, stationary_ryanodine
 from understudy.calcium.rate_network import CALCIUM, RateForm, RateNetwork
 from understudy.calcium.receptor_protocols import Courses, receptor_answer
 from understudy.errors import InputError
@@ -31,9 +34,17 @@ OPEN_SCALE = 0.03
 """Open probabilities below this count as they are, above it more and more by their logarithm: what opens a wave's front
 is small."""
 
+OPEN_WEIGHT = 0.2**0.5
+"""Weight of the open probability so counted beside that as it is (choice)."""
 
 RESTED = 0.02
 """Refractory share below which receptors count as rested (choice; 0.006 at 0.05 uM)."""
+
+REST_LEVELS_UM = (0.03, 1.0)
+"""Levels of calcium at which receptors are watched at rest (choice: below those of a wave)."""
+
+_BLOCK = 128
+"""Windows whose derivatives by all weights are held at a time."""
 
 
 def receptor_form(unknowns: int, hidden: tuple[int, int] = (8, 8)) -> RateForm:
@@ -124,26 +135,70 @@ def rate_loss(network: RateNetwork, lessons: Lessons, rows: torch.Tensor, steps:
     return loss
 
 
-def course_loss(network: RateNetwork, lessons: Lessons, rows: torch.Tensor, first: torch.Tensor, steps: int):
-    """Mean square of what the states lack in windows of courses, begun at the receptors' own states.
+@dataclass(frozen=True)
+class Windows:
+    """Windows of courses, begun at the receptors' own states.
 
-    Open probability counts by `OPEN_SCALE` and as it is, the refractory share as it is.
+    Attributes
+    ----------
+    dt_s, u_uM : (W, T).
+    start : (W, S) states at the beginning.
+    gates : (W, T, G) the receptors' gates at the ends of the steps.
+    """
+
+    dt_s: torch.Tensor
+    u_uM: torch.Tensor
+    start: torch.Tensor
+    gates: torch.Tensor
+
+    @classmethod
+    def of(cls, lessons: Lessons, rows: torch.Tensor, first: torch.Tensor, steps: int, n_gates: int) -> Windows:
+        """Windows of so many steps from a first one in rows of the lessons."""
+        index = (first[:, None] + torch.arange(steps)).clamp(max=lessons.dt_s.shape[1] - 1)
+        rows = rows[:, None]
+        gates = lessons.states[rows, index + 1][..., :n_gates]
+        return cls(lessons.dt_s[rows, index], lessons.u_uM[rows, index], lessons.states[rows[:, 0], first], gates)
+
+    def residuals(self, network: RateNetwork, own: slice = slice(None)) -> torch.Tensor:
+        """What a network's states lack in some of the windows, over the root of the number of steps of all.
+
+        The open probability counts by `OPEN_SCALE` and as it is, the refractory share as it is; their sum of squares is
+        a mean over steps.
+        """
+        dt, u, states, expected = self.dt_s[own], self.u_uM[own], self.start[own], self.gates[own]
+        share = (self.dt_s > 0).sum().clamp(min=1).double().rsqrt()
+        parts = []
+        for k in range(dt.shape[1]):
+            states = network.advance(states, u[:, k, None], dt[:, k])
+            p, q = states[:, 0], expected[:, k, 0]
+            errors = [OPEN_WEIGHT * (_shown(p) - _shown(q)), p - q]
+            if network.form.n_gates == 2:
+                errors.append(states[:, 1] - expected[:, k, 1])
+            alive = share * (dt[:, k] > 0)
+            parts += [alive * error for error in errors]
+        return torch.cat(parts)
+
+
+def rest_residuals(network: RateNetwork, parameters: Parameters) -> torch.Tensor:
+    """How far a network's rates are from balance in receptors at rest, in logarithms; their sum of squares is a mean.
+
+    Each pair of neighbouring states of receptors at rest is in balance of its own: ``a (1 - P - q) = b P`` and
+    ``f P = g q``. Levels of calcium from 0.03 to 1 uM; for a single gate those at which receptors are rested.
     """
     form = network.form
-    index = (first[:, None] + torch.arange(steps)).clamp(max=lessons.dt_s.shape[1] - 1)
-    dt, u = lessons.dt_s[rows[:, None], index], lessons.u_uM[rows[:, None], index]
-    expected = lessons.states[rows[:, None], index + 1]
-    states = lessons.states[rows, first]
-    loss = 0.0
-    alive = (dt > 0).double()
-    for k in range(steps):
-        states = network.advance(states, u[:, k, None], dt[:, k])
-        p, p_true = states[:, 0], expected[:, k, 0]
-        error = 0.2 * (_shown(p) - _shown(p_true)) ** 2 + (p - p_true) ** 2
-        if form.n_gates == 2:
-            error = error + (states[:, 1] - expected[:, k, 1]) ** 2
-        loss = loss + (error * alive[:, k]).sum()
-    return loss / alive.sum().clamp(min=1)
+    u = np.geomspace(*REST_LEVELS_UM, 60)
+    o1, o2, _, refractory = stationary_ryanodine(parameters, u)
+    if form.n_gates == 1:
+        own = refractory < RESTED
+        u, o1, o2, refractory = u[own], o1[own], o2[own], refractory[own]
+    calcium, p, q = (torch.from_numpy(values) for values in (u, o1 + o2, refractory))
+    gates = torch.stack([p, q], dim=-1)[:, : form.n_gates]
+    filtered = calcium if form.filter_s is not None else None
+    logs = network.log_rates(network.features(calcium[:, None], filtered, gates)).unbind(-1)
+    parts = [logs[0] - logs[1] + torch.log((1 - p - q) / p)]
+    if form.n_gates == 2:
+        parts.append(logs[2] - logs[3] + torch.log(p / q))
+    return torch.cat(parts) / len(u) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -154,6 +209,7 @@ class Schedule:
     ----------
     samples, rate_iterations : of the first stage.
     windows, steps, course_iterations : of the second stage: windows of courses, their length in steps.
+    polish_iterations : of the third stage, which takes the same windows to the floor of their valley.
     family_weight : how often a family's courses are drawn, relative to one another; what is not named has 1.
     """
 
@@ -161,7 +217,8 @@ class Schedule:
     rate_iterations: int = 300
     windows: int = 768
     steps: int = 48
-    course_iterations: int = 150
+    course_iterations: int = 300
+    polish_iterations: int = 20
     family_weight: tuple[tuple[str, float], ...] = (("wave", 3.0), ("near the stimulus", 2.0))
 
 
@@ -201,7 +258,9 @@ def train_rates(
     parameters: Parameters | None = None, start: RateNetwork | None = None,
     say: Callable[[str, float], None] | None = None,
 ) -> RateNetwork:  # fmt: skip
-    """Network of a form, trained on courses by L-BFGS; the same for the same seed on one thread.
+    """Network of a form, trained on courses and on receptors at rest; the same for the same seed on one thread.
+
+    By L-BFGS on rates, then on states in windows of courses, then by `levenberg_marquardt` on the same.
 
     A single gate learns from courses that begin without a refractory share (`RESTED`), since it could not know of one.
 
@@ -213,7 +272,8 @@ def train_rates(
     say : told the name of each stage and the loss after it.
     """
     schedule, say = schedule or Schedule(), say or (lambda stage, loss: None)
-    lessons = lessons_of(courses, form, parameters or Parameters())
+    parameters = parameters or Parameters()
+    lessons = lessons_of(courses, form, parameters)
     generator = torch.Generator().manual_seed(seed)
     network = RateNetwork(form, seed) if start is None else start
     if network.form != form:
@@ -229,10 +289,18 @@ def train_rates(
     if form.n_gates == 2:
         usable[:] = True
     chosen, first, _ = _windows(lessons, schedule, schedule.windows, generator, usable)
+    windows = Windows.of(lessons, chosen, first, schedule.steps, form.n_gates)
+    blocks: list[Residuals] = [partial(rest_residuals, parameters=parameters)]
+    for begin in range(0, schedule.windows, _BLOCK):
+        blocks.append(partial(windows.residuals, own=slice(begin, begin + _BLOCK)))
     loss = _minimise(
-        network, lambda: course_loss(network, lessons, chosen, first, schedule.steps), schedule.course_iterations
+        network,
+        lambda: rest_residuals(network, parameters).square().sum() + windows.residuals(network).square().sum(),
+        schedule.course_iterations,
     )
     say("courses", loss)
+    if schedule.polish_iterations:
+        say("polish", levenberg_marquardt(network, blocks, schedule.polish_iterations))
     return network
 
 
