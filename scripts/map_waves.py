@@ -1,4 +1,4 @@
-"""Map waves over receptor density and ER radius by the network of four unknowns, timed, beside the equations."""
+"""Map waves over receptor density and ER radius by a network, timed, beside the equations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from understudy.provenance.job import job
 from understudy.settings import read_stage
 from understudy.surrogate.json_file import finite
 
-UNKNOWNS = 4
+UNKNOWNS = 5
+"""Of the network that maps: the one that the study's goals are judged by."""
 
 
 def run(arguments: Namespace) -> None:

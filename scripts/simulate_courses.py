@@ -8,31 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
-from understudy.calcium.course_plan import SPLITS, course_units, courses_by_split, rate_noise
-from understudy.calcium.farmed_cases import STUDY_NUMBER, farm_each
+from understudy.calcium.course_plan import SPLITS, CourseUnit, courses_by_split, rate_noise
+from understudy.calcium.farmed_cases import farm_each
+from understudy.calcium.farmed_courses import draw_unit, noise_stream, planned_units, split_moments
 from understudy.calcium.files import write_courses
 from understudy.calcium.parameters import Parameters
 from understudy.calcium.receptor_protocols import FAMILIES, Courses
 from understudy.calcium.surrogate import CHANNELS, TARGETS, rate_cases
 from understudy.dataset import Field, write_ground_truth
-from understudy.farm.seeds import case_sequence
 from understudy.farm.stage import farmed_job
 from understudy.provenance.arguments import main, parser
 from understudy.settings import read_stage
 from understudy.surrogate.json_file import finite
 
-# Numbers of this stage in spawn keys: courses, moments of them, noise.
-_STAGE, _MOMENTS, _NOISE = 1, 2, 3
 HEADLINE, PAIRED = "random", "paired_pulses"
 
 
-def write_dataset(path: Path, courses: dict[str, Courses], per_course: int, seed: int) -> int:
+def write_dataset(path: Path, courses: dict[str, Courses], units: list[CourseUnit], per_course: int, seed: int) -> int:
     """The ground-truth file: moments of courses; their number."""
     parts, columns = [], {"split": [], "subset": []}
-    for number, split in enumerate(SPLITS):
+    for split in SPLITS:
         own = courses[split]
-        stream = np.random.default_rng(case_sequence(seed, STUDY_NUMBER, _MOMENTS, number))
-        parts.append(rate_cases(own, Parameters(), per_course, int(stream.integers(2**31))))
+        parts.append(rate_cases(own, Parameters(), split_moments(units, split, per_course, seed)))
         family = np.repeat(own.family, per_course)
         columns["split"] += [split] * len(family)
         subsets = np.where(family == "paired pulses", PAIRED, HEADLINE) if split == "heldout" else [""] * len(family)
@@ -73,10 +70,10 @@ def run(arguments: Namespace) -> None:
         seed=seed,
         overwrite=arguments.overwrite,
     ) as this:
-        units = course_units({split: settings[f"{split}_scale"] for split in SPLITS})
+        units = planned_units(settings)
 
         def simulate(number: int) -> dict[str, np.ndarray]:
-            drawn = units[number].draw(case_sequence(seed, STUDY_NUMBER, _STAGE, number))
+            drawn = draw_unit(units, number, seed)
             family = np.array([FAMILIES.index(name) for name in drawn.family])
             return {**{name: getattr(drawn, name) for name in ("dt_s", "u_uM", "start", "group")}, "family": family}
 
@@ -93,14 +90,13 @@ def run(arguments: Namespace) -> None:
             drawn = [Courses(**{**values, "family": named[values["family"]]}) for values in found]
             courses = courses_by_split(units, drawn)
             write_courses(this.job.temporary("courses"), courses)
-            count = write_dataset(this.job.temporary("dataset"), courses, settings["per_course"], seed)
+            count = write_dataset(this.job.temporary("dataset"), courses, units, settings["per_course"], seed)
             held = courses["heldout"].take(np.flatnonzero(courses["heldout"].family != "paired pulses"))
-            stream = np.random.default_rng(case_sequence(seed, STUDY_NUMBER, _NOISE, 0))
             floor = {
                 "study": "calcium",
                 "noise": settings["noise"],
                 "courses": len(held),
-                "targets": rate_noise(held, settings["per_course"], settings["noise"], stream),
+                "targets": rate_noise(held, settings["per_course"], settings["noise"], noise_stream(seed)),
             }
             this.job.temporary("floor").write_text(
                 json.dumps(finite(floor), indent=2, sort_keys=True, allow_nan=False) + "\n"

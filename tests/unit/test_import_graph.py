@@ -24,6 +24,7 @@ NO_PHYSICS = (
     "error_figures",
     "farmed_axons",
     "farmed_cases",
+    "farmed_courses",
     "farmed_thresholds",
     "field_figures",
     "figure_files",

@@ -54,3 +54,11 @@ def test_thresholds_come_out_equal_with_their_block(finished_tms: Project) -> No
     assert alone.returncode == 0 and "threshold_V_per_m = " in alone.stdout
     block = finished_tms.run("understudy", "rerun-case", "results/tiny_tms", "tms", "3", "--block")
     assert "equal to the stored case bit for bit" in block.stdout, block.stdout + block.stderr
+
+
+@pytest.mark.slow
+def test_moments_come_out_equal_with_the_courses_drawn_with_theirs(finished_calcium: Project) -> None:
+    status, found = replayed(finished_calcium, "tiny_calcium", "calcium", 2)
+    assert status == 0 and found.keys() == {"replayed"}, found
+    alone = finished_calcium.run("understudy", "rerun-case", "results/tiny_calcium", "calcium", "7", "--block")
+    assert "equal to the stored case bit for bit" in alone.stdout, alone.stdout + alone.stderr

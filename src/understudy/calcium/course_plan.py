@@ -27,6 +27,11 @@ class CourseUnit:
     groups: int
 
     @property
+    def courses(self) -> int:
+        """Courses of the unit."""
+        return self.groups * COURSE_KINDS[self.kind].per_group
+
+    @property
     def cost(self) -> float:
         """Expected effort: waves of fewer than eight cables take as long as of eight."""
         in_lanes = self.kind not in ("clamps", "ramps")
@@ -65,9 +70,9 @@ def rate_noise(courses: Courses, per_course: int, noise: float, rng: np.random.G
     No surrogate can be asked to know rates better than calcium is known.
     """
     off = np.exp(noise * rng.standard_normal((len(courses), 1)))
-    seed = int(rng.integers(2**31))
+    moments = rng.random((len(courses), per_course))
     truth, found = (
-        rate_cases(each, Parameters(), per_course, seed)["targets"]
+        rate_cases(each, Parameters(), moments)["targets"]
         for each in (courses, replace(courses, u_uM=courses.u_uM * off))
     )
     return {

@@ -262,20 +262,29 @@ def _paired_pulses(parameters: Parameters, count: int, rng: np.random.Generator)
 
 @dataclass(frozen=True)
 class CourseKind:
-    """How courses of a kind are drawn: how many groups at scale 1, how many at a time at most, and by what."""
+    """How courses of a kind are drawn.
+
+    Attributes
+    ----------
+    count : groups at scale 1.
+    unit : groups that are drawn together at most.
+    per_group : courses of a group.
+    draw : gives the courses of so many groups.
+    """
 
     count: int
     unit: int
+    per_group: int
     draw: Callable[[Parameters, int, np.random.Generator], Courses]
 
 
 COURSE_KINDS = {
-    "clamps": CourseKind(300, 50, clamp_courses),
-    "ramps": CourseKind(120, 50, moving_courses),
-    "waves": CourseKind(16, 8, _single_waves),
-    "raised waves": CourseKind(8, 8, _raised_waves),
-    "long waves": CourseKind(8, 8, _long_waves),
-    "paired pulses": CourseKind(8, 8, _paired_pulses),
+    "clamps": CourseKind(300, 50, 1, clamp_courses),
+    "ramps": CourseKind(120, 50, 1, moving_courses),
+    "waves": CourseKind(16, 8, 4, _single_waves),
+    "raised waves": CourseKind(8, 8, 4, _raised_waves),
+    "long waves": CourseKind(8, 8, 4, _long_waves),
+    "paired pulses": CourseKind(8, 8, 2, _paired_pulses),
 }
 
 

@@ -27,13 +27,17 @@ TARGETS = ("log_opening_rate", "log_closing_rate", "log_inactivation_rate", "log
 UNKNOWNS = (5, 6)
 
 
-def rate_cases(courses: Courses, parameters: Parameters, per_course: int, seed: int) -> dict[str, np.ndarray]:
-    """Moments of courses as cases: inputs (N, 2, 1) in uM, targets (N, 4) in ln(1/s), group (N,) that of the course."""
+def rate_cases(courses: Courses, parameters: Parameters, moments: np.ndarray) -> dict[str, np.ndarray]:
+    """Moments of courses as cases: inputs (N, 2, 1) in uM, targets (N, 4) in ln(1/s), group (N,) that of the course.
+
+    Parameters
+    ----------
+    moments : (K, M) M moments of each course, from 0 at its first step to 1 behind its last; N = K M, by course.
+    """
     lessons = lessons_of(courses, receptor_form(6), parameters)
-    rng = np.random.default_rng(seed)
     lengths = (lessons.dt_s > 0).sum(1).numpy()
-    rows = np.repeat(np.arange(len(courses)), per_course)
-    steps = (rng.random(len(rows)) * lengths[rows]).astype(int)
+    rows = np.repeat(np.arange(len(courses)), moments.shape[1])
+    steps = (moments.ravel() * lengths[rows]).astype(int)
     filtered = lessons.states[rows, steps, -1].numpy()
     return {
         "inputs": np.stack([courses.u_uM[rows, steps], filtered], axis=1)[:, :, None],
