@@ -51,7 +51,7 @@ class FitStage:
     iterations: int
 
 
-FULL_FIT = (FitStage(1, 8192, 800), FitStage(4, 2048, 400), FitStage(16, 512, 120))
+FULL_FIT = (FitStage(1, 8192, 800), FitStage(4, 4096, 1000), FitStage(16, 512, 120))
 QUICK_FIT = (FitStage(1, 1024, 120), FitStage(4, 256, 60))
 """Fits of a study (about a minute) and of a test (seconds)."""
 

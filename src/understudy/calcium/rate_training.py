@@ -8,7 +8,7 @@ refractory when a wave comes decides how fast it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -222,6 +222,19 @@ class Schedule:
     family_weight: tuple[tuple[str, float], ...] = (("wave", 3.0), ("near the stimulus", 2.0))
 
 
+def single_gate_schedule(schedule: Schedule) -> Schedule:
+    """For a single gate: windows three times as long, a third as many, and waves drawn more often (choices).
+
+    It cannot do justice to all courses, and what it keeps of a wave's past shows late in a course.
+    """
+    return replace(
+        schedule,
+        windows=max(1, schedule.windows // 3),
+        steps=3 * schedule.steps,
+        family_weight=(("wave", 10.0), ("near the stimulus", 5.0)),
+    )
+
+
 def _windows(lessons: Lessons, schedule: Schedule, count: int, generator: torch.Generator, usable: np.ndarray):
     """Rows, first steps and whole lengths of windows in usable courses, families by their weight."""
     lengths = (lessons.dt_s > 0).sum(1)
@@ -262,7 +275,8 @@ def train_rates(
 
     By L-BFGS on rates, then on states in windows of courses, then by `levenberg_marquardt` on the same.
 
-    A single gate learns from courses that begin without a refractory share (`RESTED`), since it could not know of one.
+    A single gate learns by `single_gate_schedule` from courses that begin without a refractory share (`RESTED`), since it
+    could not know of one.
 
     Parameters
     ----------
@@ -280,6 +294,7 @@ def train_rates(
         raise InputError(f"start: found a network of {network.form}, accepted is one of {form}")
     usable = courses.family != "any start"
     if form.n_gates == 1:
+        schedule = single_gate_schedule(schedule)
         usable &= courses.start[:, 3] < RESTED
     if start is None:
         rows, _, lengths = _windows(lessons, schedule, schedule.samples, generator, usable)
