@@ -275,7 +275,7 @@ def train_rates(
 
     By L-BFGS on rates, then on states in windows of courses, then by `levenberg_marquardt` on the same.
 
-    A single gate learns by `single_gate_schedule` from courses that begin without a refractory share (`RESTED`), since it
+    A single gate learns by `single_gate_schedule` from courses that begin without a refractory share (`RESTED`): it
     could not know of one.
 
     Parameters
