@@ -15,7 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mkdocs.structure.files import File
+
 from understudy import cli, settings
+from understudy.calcium.parameters import SOURCES, Parameters
 from understudy.configuration import Section, section_class
 from understudy.provenance.findings import KINDS
 from understudy.provenance.fingerprint import REPOSITORY
@@ -26,6 +29,7 @@ from understudy.surrogate.metrics import DEFINITIONS
 
 MARK = re.compile(r"^<!-- generated: ([a-z-]+)(?: ([a-z_]+))? -->$", re.MULTILINE)
 REFERENCE = REPOSITORY / "results" / "reference"
+LEAD = "assets/{}-lead.png"
 
 
 def cell(text: Any) -> str:
@@ -172,6 +176,22 @@ def limits(folder: Path) -> str:
     return "\n".join(f"- {cell(limit)}" for limit in _presentation(folder)["limits"]) + "\n"
 
 
+def lead(folder: Path) -> str:
+    """A published study's lead figure with its caption; `on_files` puts the picture into the site."""
+    figure = _presentation(folder)["lead"]
+    words = f"**{cell(figure['title'])}.** {cell(figure['caption'])}"
+    return f"![{cell(figure['alt'])}](/{LEAD.format(folder.name)})\n\n*{folder.name}:* {words}\n"
+
+
+def calcium_constants() -> str:
+    """Constants of the calcium equations with how well each is known and where it comes from."""
+    values = Parameters()
+    rows = [
+        [f"`{name}`", quantity(getattr(values, name)), known, cell(source)] for name, (known, source) in SOURCES.items()
+    ]
+    return table(["constant", "value", "known", "source"], rows)
+
+
 def published(tell: Callable[[Path], str], study: str, reference: Path = REFERENCE) -> str:
     """What ``tell`` makes of a study's published results, or that there are none yet."""
     if (reference / study / "report.json").is_file():
@@ -182,8 +202,10 @@ def published(tell: Callable[[Path], str], study: str, reference: Path = REFEREN
 GENERATED: dict[str, Callable[..., str]] = {
     "command-line": command_line,
     "configuration": configuration,
+    "calcium-constants": calcium_constants,
     "findings": findings,
     "goals": partial(published, goals),
+    "lead": partial(published, lead),
     "limits": partial(published, limits),
     "metrics": metrics,
     "parameters": parameters,
@@ -197,6 +219,14 @@ def fill(markdown: str) -> str:
     return MARK.sub(lambda mark: GENERATED[mark[1]](*(word for word in mark.groups()[1:] if word)), markdown)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """MkDocs hook."""
-    return fill(markdown)
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """MkDocs hook; generated pictures are named from the site's root, which a page below it reaches by going up."""
+    up = "../" * page.file.src_uri.count("/")
+    return fill(markdown).replace("](/assets/", f"]({up}assets/")
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """MkDocs hook: the lead figures of published studies are pictures of the site."""
+    for picture in sorted(REFERENCE.glob("*/figures/lead.png")):
+        files.append(File.generated(config, LEAD.format(picture.parts[-3]), abs_src_path=str(picture)))
+    return files
