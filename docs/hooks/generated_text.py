@@ -34,7 +34,8 @@ LEAD = "assets/{}-lead.png"
 
 def cell(text: Any) -> str:
     """Text inside a table of Markdown."""
-    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
+    words = " ".join(str(text).split()).replace(" %", "\u00a0%")
+    return words.replace("|", "\\|").replace("<", "&lt;")
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
