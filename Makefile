@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
-.PHONY: setup demo study test test-slow test-faults bench lint format lock clean
+.PHONY: setup demo study test test-slow test-faults bench docs lint format lock clean
 
 setup: .venv/.installed
 
@@ -47,6 +47,11 @@ bench: setup
 	$(BIN)/python benchmarks/farm.py
 	$(BIN)/python benchmarks/thresholds.py
 	$(BIN)/python benchmarks/calcium.py
+
+# The documentation as a site that needs no network, in build/site; a broken link or anchor ends the build.
+docs: setup
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation: file://$(CURDIR)/build/site/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

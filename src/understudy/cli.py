@@ -187,10 +187,19 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _publish(arguments: argparse.Namespace) -> int:
-    """Keep a finished, clean run as results/reference/<study>/."""
+    """Keep a finished, clean run as results/reference/<study>/; without a run, write only the index of all anew."""
+    # Imported here: the templates and figures of the report take a second to start.
+    from understudy.report.published import write_published_index
+
+    if (arguments.run is None) != (arguments.study is None):
+        raise InputError("publish: found a run or --study alone; accepted are both, or none to write the index anew")
+    if arguments.run is None:
+        print(write_published_index(arguments.reference))
+        return 0
     folder = publish(arguments.run, arguments.study, arguments.reference)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 1e6:.2f} MB; judge it with: understudy audit {folder}")
+    print(f"{write_published_index(arguments.reference)}: the index of all published studies")
     return 0
 
 
@@ -260,8 +269,8 @@ def parser() -> argparse.ArgumentParser:
     sub.epilog = "Options after -- go to Snakemake: understudy resume results/demo -- --cores 8"
 
     sub = command("publish", _publish)
-    sub.add_argument("run", type=Path, help="results/<run>, finished")
-    sub.add_argument("--study", required=True, help="which of its studies")
+    sub.add_argument("run", type=Path, nargs="?", help="results/<run>, finished")
+    sub.add_argument("--study", help="which of its studies")
     sub.add_argument("--reference", type=Path, default=Path("results/reference"))
 
     sub = command("crate", _crate)

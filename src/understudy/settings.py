@@ -178,7 +178,8 @@ def generated_files() -> dict[str, str]:
     }
 
 
-def _limits(field: Any) -> str:
+def limits(field: Any) -> str:
+    """What is accepted for a key, in signs and words; empty where any value of its type is."""
     signs = {"Gt": ">", "Ge": "≥", "Lt": "<", "Le": "≤"}
     found = []
     for item in field.metadata:
@@ -197,7 +198,7 @@ def reference_table() -> str:
         extra = field.json_schema_extra or {}
         default = json.dumps(field.default)
         unit = extra.get("unit", "-")
-        row = (f"`{dotted}`", f"`{default}`", unit, _limits(field), field.description or "", extra.get("source", ""))
+        row = (f"`{dotted}`", f"`{default}`", unit, limits(field), field.description or "", extra.get("source", ""))
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 

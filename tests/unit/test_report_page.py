@@ -118,7 +118,7 @@ def test_page_says_what_matters(page: Page) -> None:
 def test_study_tells_its_own_story(run: Path, page: Page) -> None:
     """The lead figure first, sections where their slots are, tables with marks, and what was not reached by name."""
     text = re.sub(r"\s+", " ", page.text)
-    heads = ("Twice the same", "In short", "What was run", "What was asked", "Accuracy on held-out data")
+    heads = ("Twice the same. Direct", "In short", "What was run", "What was asked", "Accuracy on held-out data")
     order = [text.rindex(words) for words in heads]
     assert order == sorted(order)
     assert page.images[0]["alt"] == "Twice the same. Direct, surrogate, difference."

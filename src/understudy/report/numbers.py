@@ -97,9 +97,11 @@ def cores(number: Any) -> str:
 
 
 def hours(value: Any) -> str:
-    """Core hours: two digits at least, no more than two decimals."""
+    """Core hours: two digits at least."""
     if not is_number(value):
         return MISSING
+    if value < 0.1:
+        return f"{value:.2g}" if value >= 1e-4 else "0"
     return f"{value:.2f}" if value < 10 else (f"{value:.1f}" if value < 100 else count(value))
 
 

@@ -18,12 +18,14 @@ class Origin:
     ----------
     record : path of the record below the run folder, for a link.
     files : (path below the run folder, size in bytes, SHA-256) of each output.
+    inputs : path of each input: below the run folder, or of a file from outside.
     """
 
     program: str
     study: str
     record: str
     files: tuple[tuple[str, int, str], ...]
+    inputs: tuple[str, ...]
     fingerprint: str
     commit: str
     end: str
@@ -92,6 +94,7 @@ def read_origins(run_folder: Path) -> Origins:
             study=record["study"] or "",
             record=path.as_posix(),
             files=tuple((entry["path"], entry["size"], entry["sha256"]) for entry in record["outputs"]),
+            inputs=tuple(entry["path"] for entry in record["inputs"]),
             fingerprint=record["code"]["fingerprint"],
             commit=_commit(record["code"]),
             end=record["time"]["end"][:19].replace("T", " "),

@@ -12,8 +12,10 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from understudy.report import numbers, panels, verdicts
-from understudy.report.costs import study_costs
-from understudy.report.origins import read_origins
+from understudy.report.costs import Cost, study_costs
+from understudy.report.goals import GOAL, LEAST, MISSED, OPEN, REPORTED
+from understudy.report.origins import Origins, read_origins
+from understudy.report.overview import REACHED, StudyOverview, figure_id, figure_origin, study_overview
 from understudy.report.results import StudyResults, TargetGroup, read_study, words
 from understudy.report.sections import Section, read_sections
 from understudy.report.style import styled
@@ -34,13 +36,21 @@ _DEPLOYMENT_KEYS = (
     "impact",
 )
 _SEVERITIES = ("failure", "warning", "note")
+_REACHED_WORDS = {
+    GOAL: "reach the goal",
+    LEAST: "reach what was asked at least",
+    REPORTED: "only reported",
+    OPEN: "not measured or not judged",
+    MISSED: "missed",
+}
 
 
 def _template(name: str) -> str:
     return resources.files("understudy.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of the page and of the index of published results, with what they share."""
     environment = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,
@@ -63,6 +73,9 @@ def _environment() -> Environment:
     environment.globals["span"] = numbers.span
     environment.globals["score"] = numbers.score
     environment.globals["percent"] = numbers.percent
+    environment.globals["reached_marks"] = REACHED
+    environment.globals["reached_words"] = _REACHED_WORDS
+    environment.globals["css"] = Markup(_template("page.css"))
     return environment
 
 
@@ -124,37 +137,44 @@ def _group(results: StudyResults, group: TargetGroup) -> dict[str, Any]:
     }
 
 
-def _figure(results: StudyResults, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """One of the study's own figures, embedded, with its title and caption."""
+def _figure(results: StudyResults, entry: Mapping[str, Any], origins: Origins) -> dict[str, Any]:
+    """One of the study's own figures, embedded, with its title, its caption and the job that made it."""
     title, caption = entry.get("title", ""), entry.get("caption", "")
     alt = entry.get("alt") or f"{title}. {caption}".strip()
     picture = panels.from_file(results.folder / "figures" / entry["file"], alt)
-    return {"picture": picture, "title": title, "caption": caption}
+    origin = figure_origin(origins, results.name, entry["file"])
+    return {
+        "id": figure_id(results.name, entry["file"]),
+        "picture": picture,
+        "title": title,
+        "caption": caption,
+        "origin": origin,
+    }
 
 
-def _study_figures(results: StudyResults) -> dict[str, list[dict[str, Any]]]:
+def _study_figures(results: StudyResults, origins: Origins) -> dict[str, list[dict[str, Any]]]:
     """The study's own figures by the section that they belong to: the simulation, or the surrogate in use."""
     sections: dict[str, list[dict[str, Any]]] = {"simulation": [], "use": []}
     for entry in results.presentation.get("figures", []):
-        sections["use" if entry.get("section") == "use" else "simulation"].append(_figure(results, entry))
+        sections["use" if entry.get("section") == "use" else "simulation"].append(_figure(results, entry, origins))
     return sections
 
 
-def _section(results: StudyResults, section: Section) -> dict[str, Any]:
+def _section(results: StudyResults, section: Section, origins: Origins) -> dict[str, Any]:
     return {
         "id": f"{results.name}-{section.id}",
         "title": section.title,
         "text": section.text,
         "table": section.table,
-        "figures": [_figure(results, entry) for entry in section.figures],
+        "figures": [_figure(results, entry, origins) for entry in section.figures],
     }
 
 
-def _slots(results: StudyResults) -> dict[str, list[dict[str, Any]]]:
+def _slots(results: StudyResults, origins: Origins) -> dict[str, list[dict[str, Any]]]:
     """The study's own sections by slot."""
     where = str(results.folder / "figures" / "presentation.json")
     return {
-        slot: [_section(results, section) for section in sections]
+        slot: [_section(results, section, origins) for section in sections]
         for slot, sections in read_sections(results.presentation, where).items()
     }
 
@@ -198,11 +218,11 @@ def _baseline_intervals(results: StudyResults, target: str) -> list[tuple[str, M
     return [(results.baseline_label(name), entry[target]) for name, entry in entries.items() if entry.get(target)]
 
 
-def _study(results: StudyResults, timings: Sequence[Timing]) -> dict[str, Any]:
+def _study(results: StudyResults, costs: Sequence[Cost], origins: Origins) -> dict[str, Any]:
     """Everything that the page says about one study."""
     presentation = results.presentation
     # First, because a presentation that is not one shall be refused before time is spent on drawing.
-    slots, own_figures = _slots(results), _study_figures(results)
+    slots, own_figures = _slots(results, origins), _study_figures(results, origins)
     lead = presentation.get("lead")
     checks = results.verification
     held = results.heldout
@@ -213,7 +233,7 @@ def _study(results: StudyResults, timings: Sequence[Timing]) -> dict[str, Any]:
         "question": presentation.get("question", ""),
         "notes": presentation.get("notes", []),
         "limits": presentation.get("limits", []),
-        "lead": _figure(results, lead) if lead else None,
+        "lead": _figure(results, lead, origins) if lead else None,
         "in_short": [*presentation.get("in_short", []), *verdicts.in_short(results)],
         "what_was_run": presentation.get("what_was_run", []),
         "n_train": results.metrics["n_train"],
@@ -233,7 +253,7 @@ def _study(results: StudyResults, timings: Sequence[Timing]) -> dict[str, Any]:
         "checks_passed": sum(bool(check["passed"]) for check in checks),
         "figures": own_figures,
         "slots": slots,
-        "costs": study_costs(timings, results.name, presentation.get("cost_groups") or []),
+        "costs": costs,
         "baseline_intervals": [
             results.baseline_label(name) for name in results.metrics.get("baseline_intervals") or {}
         ],
@@ -246,6 +266,18 @@ def _audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     findings = sorted(audit["findings"], key=lambda entry: _SEVERITIES.index(entry["severity"]))
     counts = {severity: sum(entry["severity"] == severity for entry in findings) for severity in _SEVERITIES}
     return {"passed": bool(audit["passed"]), "findings": findings, "counts": counts, "files": audit.get("files")}
+
+
+def _overview(results: StudyResults, costs: Sequence[Cost], origins: Origins) -> StudyOverview:
+    """The study in the index over all studies of the page."""
+    return study_overview(
+        results.name, results.presentation, results.metrics, results.verification, costs, origins, below=""
+    )
+
+
+def _shared(timings: Sequence[Timing], studies: Sequence[str]) -> list[Timing]:
+    """Timings of rules that work for all studies at once."""
+    return [entry for entry in timings if entry.rule.partition(" · ")[0] not in studies]
 
 
 def write_report(run_folder: Path, studies: Sequence[str], audit: Mapping[str, Any], html: Path, json: Path) -> None:
@@ -266,23 +298,29 @@ def write_report(run_folder: Path, studies: Sequence[str], audit: Mapping[str, A
     read = [read_study(run_folder, study) for study in studies]
     run = run_folder.resolve().name
     timings = read_timings(run_folder / "benchmarks")
+    origins = read_origins(run_folder)
+    costs = {
+        results.name: study_costs(timings, results.name, results.presentation.get("cost_groups") or [])
+        for results in read
+    }
     with styled():
-        shown = [_study(results, timings) for results in read]
+        shown = [_study(results, costs[results.name], origins) for results in read]
     text = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
-            css=Markup(_template("page.css")),
             run=run,
             studies=shown,
+            overviews=[_overview(results, costs[results.name], origins) for results in read],
             audit=_audit(audit),
             timings=timings,
+            shared_timings=_shared(timings, studies),
             total_wall_s=sum(entry.wall_s for entry in timings),
             total_cpu_s=sum(entry.cpu_s or 0.0 for entry in timings),
-            origins=read_origins(run_folder),
+            origins=origins,
             definitions=DEFINITIONS,
         )
     )
     html.write_text(text, encoding="utf-8")
-    numbers_text = json_format.dumps(summarise(run, read, audit), indent=2, sort_keys=True, allow_nan=False)
+    numbers_text = json_format.dumps(summarise(run, read, costs, audit), indent=2, sort_keys=True, allow_nan=False)
     json.write_text(numbers_text + "\n", encoding="utf-8")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from understudy.report.costs import Cost
 from understudy.report.results import StudyResults
 from understudy.surrogate.metrics import DEFINITIONS
 
@@ -21,8 +23,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def study_entry(results: StudyResults) -> dict[str, Any]:
-    """One study's entry: its metrics with learning curve, deployment, verification, published values and goals."""
+def study_entry(results: StudyResults, costs: Sequence[Cost]) -> dict[str, Any]:
+    """One study's entry: its metrics with learning curve, deployment, verification, published values, goals, cost."""
     return {
         **results.metrics,
         "learning_curve": list(results.curve),
@@ -34,16 +36,19 @@ def study_entry(results: StudyResults) -> dict[str, Any]:
         "limits": list(results.presentation.get("limits", [])),
         "goals": list(results.presentation.get("goals", [])),
         "in_short": list(results.presentation.get("in_short", [])),
+        "cost": [asdict(cost) for cost in costs],
     }
 
 
-def summarise(run: str, studies: Sequence[StudyResults], audit: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole of ``report.json``."""
+def summarise(
+    run: str, studies: Sequence[StudyResults], costs: Mapping[str, Sequence[Cost]], audit: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The whole of ``report.json``; ``costs`` by study."""
     return finite(
         {
             "run": run,
             "definitions": DEFINITIONS,
-            "studies": {results.name: study_entry(results) for results in studies},
+            "studies": {results.name: study_entry(results, costs[results.name]) for results in studies},
             "audit": {**audit, "passed": bool(audit["passed"]), "findings": list(audit["findings"])},
         }
     )
