@@ -35,6 +35,8 @@ def fitted(jobs: Sequence[Measured], quantity: str) -> dict[str, float]:
     )
     scale = amounts.max(axis=0)
     used = scale > 0
+    if not used.any():
+        return {}
     weight = measured + _FLOOR[quantity]
     solved, _ = nnls(amounts[:, used] / scale[used] / weight[:, None], measured / weight)
     costs = np.zeros(len(scale))

@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from understudy.errors import InputError
 from understudy.planning.report_work import SHARED, report_works
 from understudy.planning.work import Amounts, Work
 
@@ -26,6 +25,8 @@ ONE = "one"
 _RUN_TIME_MARGIN, _LEAST_MINUTES = 3.0, 10
 _MEMORY_MARGIN, _MORE_MB, _ROUND_MB = 1.25, 200, 100
 _MINUTES_TO = 5
+# What a rule asks for that was never measured.
+_UNMEASURED_MB, _UNMEASURED_S = 3_000.0, 3_600.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Estimate:
     farmed_s : core seconds that ranks share.
     memory_MB : of one rank at its largest.
     disk_MB : results; shards of a farmed rule take as much again while it runs.
+    measured : whether the rule was ever measured; else the figures are rough and large.
     """
 
     study: str
@@ -49,6 +51,7 @@ class Estimate:
     farmed_s: float
     memory_MB: float
     disk_MB: float
+    measured: bool = True
 
     @property
     def name(self) -> str:
@@ -82,37 +85,16 @@ def cost(coefficients: Mapping[str, float], amounts: Amounts) -> float:
 
 @cache
 def cost_table(study: str, folder: Path = TABLES) -> dict[str, Any]:
-    """The cost table of a study, or of ``report``.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """The cost table of a study, or of ``report``; one without rules for a study that was never measured."""
     path = folder / f"{study}.json"
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such cost table; accepted is the one that `understudy plan --calibrate results/<run>` writes"
-        ) from None
+    return json.loads(path.read_text()) if path.is_file() else {"study": study, "rules": {}, "measured": {}}
 
 
 def estimated(study: str, work: Work, folder: Path = TABLES) -> Estimate:
-    """What a job of these amounts costs.
-
-    Raises
-    ------
-    InputError
-        If the rule was never measured.
-    """
-    rules = cost_table(study, folder)["rules"]
-    if work.rule not in rules:
-        raise InputError(
-            f"{folder / study}.json: found no costs of rule {work.rule}; accepted is a table that `understudy plan "
-            "--calibrate results/<run>` writes from a run with this rule"
-        )
-    own = rules[work.rule]
+    """What a job of these amounts costs."""
+    own = cost_table(study, folder)["rules"].get(work.rule)
+    if own is None:
+        return Estimate(study, work, 0.0, _UNMEASURED_S, 0.0, _UNMEASURED_MB, 0.0, measured=False)
     return Estimate(
         study=study,
         work=work,
@@ -130,13 +112,8 @@ def estimates(configuration: Any, works: Mapping[str, list[Work]], folder: Path 
     Parameters
     ----------
     configuration : the whole, validated one.
-    works : of each enabled study, see `study_works` of the command line.
+    works : of each enabled study, see `understudy.planning.studies.study_works`.
     folder : of the cost tables.
-
-    Raises
-    ------
-    InputError
-        If a rule was never measured.
     """
     found = [estimated(study, work, folder) for study in configuration.studies for work in works[study]]
     results_MB = sum(each.disk_MB for each in found)
