@@ -111,7 +111,10 @@ def works(axon: Any, data_dir: Path) -> list[Work]:
         Work(
             "verify_axon",
             after=("map_fibre_orientation", "simulate_impacts"),
-            serial={"station_steps": 1000 * injury.length_um / injury.dx_nm * times / injury.dt_ms, "elements": elements},
+            serial={
+                "station_steps": 1000 * injury.length_um / injury.dx_nm * times / injury.dt_ms,
+                "elements": elements,
+            },
             memory={"elements": elements},
         ),
         Work(

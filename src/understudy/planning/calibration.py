@@ -30,9 +30,7 @@ def fitted(jobs: Sequence[Measured], quantity: str) -> dict[str, float]:
     measured = np.array([getattr(job, quantity) for job in jobs])
     # What ranks share is work alone: without cases there is none.
     alone = float(quantity != "farmed_s")
-    amounts = np.array(
-        [[alone, *(getattr(job, _AMOUNTS[quantity]).get(name, 0.0) for name in names)] for job in jobs]
-    )
+    amounts = np.array([[alone, *(getattr(job, _AMOUNTS[quantity]).get(name, 0.0) for name in names)] for job in jobs])
     scale = amounts.max(axis=0)
     used = scale > 0
     if not used.any():
@@ -58,9 +56,7 @@ def fitted_tables(runs: Mapping[str, Mapping[str, Mapping[str, Measured]]]) -> d
         for study, jobs in studies.items():
             for rule, job in jobs.items():
                 by_rule.setdefault(study, {}).setdefault(rule, []).append(job)
-    return {
-        study: {rule: rule_costs(jobs) for rule, jobs in sorted(rules.items())} for study, rules in by_rule.items()
-    }
+    return {study: {rule: rule_costs(jobs) for rule, jobs in sorted(rules.items())} for study, rules in by_rule.items()}
 
 
 def calibrate(measured: Sequence[MeasuredRun], folder: Path) -> list[Path]:

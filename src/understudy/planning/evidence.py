@@ -19,7 +19,9 @@ def planned(measured: Measured, costs: Mapping[str, Any]) -> tuple[float, float,
     return seconds, cost(costs["memory_MB"], measured.memory), cost(costs["disk_MB"], measured.disk)
 
 
-def comparison(runs: Mapping[str, Mapping[str, Mapping[str, Measured]]], tables: Mapping[str, Any]) -> list[dict[str, Any]]:
+def comparison(
+    runs: Mapping[str, Mapping[str, Mapping[str, Measured]]], tables: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """One entry for each run and study: core hours, largest memory and disk, planned and measured.
 
     Parameters
@@ -76,7 +78,10 @@ def error(pair: Mapping[str, float]) -> float:
 
 def evidence_text(entries: list[dict[str, Any]], title: str) -> str:
     """A table of planned and measured figures."""
-    lines = [title, f"  {'run':<16}{'study':<9}{'rules':>5}{'core h':>19}{'':>8}{'largest memory':>21}{'':>8}{'disk':>21}"]
+    lines = [
+        title,
+        f"  {'run':<16}{'study':<9}{'rules':>5}{'core h':>19}{'':>8}{'largest memory':>21}{'':>8}{'disk':>21}",
+    ]
     for entry in entries:
         hours, memory, disk = entry["core_hours"], entry["largest_memory_MB"], entry["disk_MB"]
         lines.append(

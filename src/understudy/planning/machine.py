@@ -20,10 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from understudy.planning.costs import Estimate
+from understudy.planning.options import BANDWIDTH_MB_PER_S, OPENS_PER_S
 from understudy.planning.report_work import SHARED
 
-# Files that a program opens while it starts, measured with `strace -fc -e openat` (see docs/how-to/plan.md).
-OPENS_PER_START = 3000
+# Files that a program opens while it starts, those of simulate_thresholds by `strace -f -c -e trace=openat`.
+OPENS_PER_START = 2700
 # What Snakemake itself takes between jobs: choosing, starting a shell, cleaning up.
 BETWEEN_JOBS_S = 0.5
 
@@ -48,8 +49,8 @@ class Machine:
     cores: int = 2
     memory_GB: float | None = None
     queue_s: float = 0.0
-    opens_per_s: float = 10_000.0
-    bandwidth_MB_per_s: float = 1_000.0
+    opens_per_s: float = OPENS_PER_S
+    bandwidth_MB_per_s: float = BANDWIDTH_MB_PER_S
 
     @property
     def shared(self) -> bool:

@@ -197,17 +197,16 @@ def read_measurements(run_folder: Path, works: Mapping[str, list[Work]]) -> Meas
     )
 
 
-def from_json(values: Mapping[str, Any]) -> Measured:
-    """A job as a cost table keeps it."""
-    return Measured(**values)
-
-
 def read_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Measured]]]:
     """Run -> study -> rule -> what it cost, out of cost tables by study."""
     runs: dict[str, dict[str, dict[str, Measured]]] = {}
     for study, table in tables.items():
         for run, kept in table["measured"].items():
-            runs.setdefault(run, {})[study] = {rule: from_json(job) for rule, job in kept["jobs"].items()}
+            runs.setdefault(run, {})[study] = {rule: Measured(**job) for rule, job in kept["jobs"].items()}
     return runs
 
 
+def kept_runs(folder: Path) -> tuple[dict[str, dict[str, dict[str, Measured]]], dict[str, Any]]:
+    """The runs that the cost tables in ``folder`` were fitted on (see `read_tables`), and study -> fitted costs."""
+    tables = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    return read_tables(tables), {study: table["rules"] for study, table in tables.items()}

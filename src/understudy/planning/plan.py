@@ -107,9 +107,7 @@ def limits(jobs: Sequence[Planned], machine: Machine, wall_s: float) -> list[str
         share = job.wall_s / wall_s
         needed_GB = job.estimate.memory_MB * min(job.ranks, machine.cores) / 1e3
         if machine.memory_GB is not None and needed_GB > machine.memory_GB:
-            found.append(
-                (10.0, f"{name}: needs {needed_GB:.0f} GB on one node, which has {machine.memory_GB:g} GB")
-            )
+            found.append((10.0, f"{name}: needs {needed_GB:.0f} GB on one node, which has {machine.memory_GB:g} GB"))
         if work.farmed is not None and job.ranks > work.blocks:
             found.append(
                 (
@@ -162,8 +160,10 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [
-        "  ".join(text.ljust(width) if not column or column == 7 else text.rjust(width) for column, (text, width) in
-                  enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            text.ljust(width) if not column or column == 7 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in (head, *rows)
     ]
     nodes = f"{machine['nodes']} node(s) of {machine['cores_per_node']} cores"

@@ -12,5 +12,7 @@ def report_works(results_MB: float, jobs: int) -> list[Work]:
     """Work of the audit and of the page over results of this size that so many jobs made."""
     return [
         Work("judge_results", serial={"results_MB": results_MB, "jobs": jobs}, memory={"jobs": jobs}),
-        Work("write_report", after=("judge_results",), serial={"jobs": jobs}, memory={"jobs": jobs}, disk={"jobs": jobs}),
+        Work(
+            "write_report", after=("judge_results",), serial={"jobs": jobs}, memory={"jobs": jobs}, disk={"jobs": jobs}
+        ),
     ]

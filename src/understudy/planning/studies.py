@@ -66,8 +66,16 @@ def _values(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_configuration(path: Path | None, base: Path = Path("config/config.yaml")) -> Any:
+def read_configuration(
+    path: Path | None, base: Path = Path("config/config.yaml"), over: Mapping[str, Any] | None = None
+) -> Any:
     """The validated configuration that Snakemake would use with ``--configfile path``; without a path its own.
+
+    Parameters
+    ----------
+    path : file given with ``--configfile``.
+    base : the workflow's own.
+    over : values given with ``--config``, as a profile may.
 
     Raises
     ------
@@ -77,7 +85,18 @@ def read_configuration(path: Path | None, base: Path = Path("config/config.yaml"
     values = _values(base) if base.is_file() else {}
     if path is not None:
         values = _merged(values, _values(path))
-    return settings.load(values, str(path or base))
+    return settings.load(_merged(values, over or {}), str(path or base))
+
+
+def read_profile(folder: Path) -> dict[str, Any]:
+    """Settings of a Snakemake profile, by its folder.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    return _values(folder / "config.yaml")
 
 
 def run_configuration(run_folder: Path) -> Any:

@@ -28,7 +28,9 @@ def gaussian_work(evaluation: Any, sizes: Sequence[float]) -> float:
     return sum(min(size, evaluation.gp_largest_training_set) ** 3 for size in sizes) / _GAUSSIAN
 
 
-def surrogate_works(section: Any, ground_truth: str, floor: str, training: int, calibration: int, heldout: int) -> list[Work]:
+def surrogate_works(
+    section: Any, ground_truth: str, floor: str, training: int, calibration: int, heldout: int
+) -> list[Work]:
     """Work of the four shared rules.
 
     Parameters
