@@ -66,7 +66,8 @@ def memory(estimates: Mapping[str, Estimate], ranks: int) -> Finding:
         return estimate.memory_MB * estimate.ranks(ranks)
 
     largest = max(estimates.values(), key=needed)
-    words = f"{free_MB / 1e3:.1f} of {total_MB / 1e3:.1f} GB free; {largest.name} takes about {needed(largest) / 1e3:.1f} GB"
+    words = f"{free_MB / 1e3:.1f} of {total_MB / 1e3:.1f} GB free; {largest.name} takes about "
+    words += f"{needed(largest) / 1e3:.1f} GB"
     if needed(largest) > total_MB:
         return Finding("memory", "problem", words, "lower execution.ranks, or run on a larger machine")
     if needed(largest) > free_MB:
