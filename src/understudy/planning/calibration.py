@@ -17,14 +17,17 @@ from understudy.planning.report_work import SHARED
 
 # What a small job's error is measured against: a second, a few megabytes.
 _FLOOR = {"serial_s": 1.0, "farmed_s": 1.0, "memory_MB": 20.0, "disk_MB": 0.05}
+# Against relative errors: large enough to decide between amounts that fit alike, too small to spoil a fit.
+_WEAK, _STRONG = 0.03, 0.1
 _AMOUNTS = {"serial_s": "serial", "farmed_s": "farmed", "memory_MB": "memory", "disk_MB": "disk"}
 
 
 def fitted(jobs: Sequence[Measured], quantity: str) -> dict[str, float]:
     """Non-negative cost of each amount that fits the measurements best by relative error.
 
-    With fewer runs than amounts the fit is not unique; costs that no run can tell apart go to the amounts that explain
-    most, as non-negative least squares does.
+    Few runs cannot tell all amounts apart. Slight penalties decide then. Seconds and files are spread over the amounts,
+    and what no amount multiplies stays small, so that a larger study never looks free; memory is first of all that of
+    the libraries, which no amount multiplies.
     """
     names = sorted({name for job in jobs for name in getattr(job, _AMOUNTS[quantity])})
     measured = np.array([getattr(job, quantity) for job in jobs])
@@ -36,7 +39,10 @@ def fitted(jobs: Sequence[Measured], quantity: str) -> dict[str, float]:
     if not used.any():
         return {}
     weight = measured + _FLOOR[quantity]
-    solved, _ = nnls(amounts[:, used] / scale[used] / weight[:, None], measured / weight)
+    of_one, of_amounts = (_WEAK, _STRONG) if quantity == "memory_MB" else (_STRONG, _WEAK)
+    penalty = np.diag(np.r_[of_one, np.full(len(names), of_amounts)][used]) / weight.max()
+    rows = np.vstack([amounts[:, used] / scale[used] / weight[:, None], penalty])
+    solved, _ = nnls(rows, np.r_[measured / weight, np.zeros(used.sum())])
     costs = np.zeros(len(scale))
     costs[used] = solved / scale[used]
     return {name: float(f"{value:.5g}") for name, value in zip((ONE, *names), costs, strict=True) if value > 0}

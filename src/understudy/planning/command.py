@@ -12,8 +12,11 @@ from typing import Any
 from understudy.errors import InputError
 from understudy.planning.costs import TABLES, estimates
 from understudy.planning.machine import Machine
+from understudy.planning.measurements import read_measurements
 from understudy.planning.plan import make_plan, plan_text
 from understudy.planning.studies import read_configuration, run_configuration, study_works
+from understudy.planning.work import Work
+from understudy.provenance.run_folder import recorded_command
 
 
 def run(arguments: Namespace) -> int:
@@ -83,24 +86,40 @@ def _evidence(as_json: bool) -> int:
 
 
 def _compare(folders: Sequence[Path], as_json: bool) -> int:
+    # Imported here: the fit needs SciPy, which a plan need not wait for.
     from understudy.planning.evidence import comparison, evidence_text
     from understudy.planning.measurements import kept_runs
 
     _, tables = kept_runs(TABLES)
-    entries = []
+    entries: list[dict[str, Any]] = []
+    notes: list[str] = []
     for folder in folders:
-        measured = _measured(folder)
+        configuration, works = _of_run(folder)
+        measured = read_measurements(folder, works)
         entries += comparison({measured.run: measured.jobs}, tables)
-        for rule, reason in measured.left_out.items():
-            print(f"left out: {rule} ({reason})")
-    print(json.dumps(entries, indent=2) if as_json else evidence_text(entries, "planned / measured"))
+        notes += [f"left out: {rule} ({reason})" for rule, reason in measured.left_out.items()]
+        cores = recorded_command(folder).get("cores", configuration.execution.ranks)
+        plan = make_plan(
+            measured.run,
+            estimates(configuration, works),
+            Machine(min(cores, configuration.execution.ranks), cores=cores),
+        )
+        planned_s = plan["total"]["wall_s"]
+        entries.append({"run": measured.run, "wall_s": {"planned": planned_s, "measured": measured.wall_s}})
+        found = f"{measured.wall_s:.0f} s measured" if measured.wall_s else "the machine was shared: not measured"
+        notes.append(f"{measured.run}, wall time on {cores} cores: {planned_s:.0f} s planned, {found}")
+    if as_json:
+        print(json.dumps(entries, indent=2))
+    else:
+        print(evidence_text([entry for entry in entries if "study" in entry], "planned / measured"))
+        print("\n".join(notes))
     return 0
 
 
 def _calibrate(folders: Sequence[Path], tables: Path) -> int:
     from understudy.planning.calibration import calibrate
 
-    runs = [_measured(folder) for folder in folders]
+    runs = [read_measurements(folder, _of_run(folder)[1]) for folder in folders]
     for measured in runs:
         for rule, reason in measured.left_out.items():
             print(f"{measured.run}, left out: {rule} ({reason})")
@@ -109,8 +128,7 @@ def _calibrate(folders: Sequence[Path], tables: Path) -> int:
     return 0
 
 
-def _measured(folder: Path) -> Any:
-    from understudy.planning.measurements import read_measurements
-
+def _of_run(folder: Path) -> tuple[Any, dict[str, list[Work]]]:
+    """The configuration of a run, and the work of its rules."""
     configuration = run_configuration(folder)
-    return read_measurements(folder, study_works(configuration, folder.resolve().parents[1]))
+    return configuration, study_works(configuration, folder.resolve().parents[1])

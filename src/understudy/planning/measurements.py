@@ -11,6 +11,7 @@ import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,22 @@ class Measured:
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """The jobs of one run by study and rule, and those that were left out with the reason."""
+    """What a run cost.
+
+    Attributes
+    ----------
+    machine, date : where and when its last job ran.
+    jobs : study -> rule -> what it cost.
+    left_out : jobs that were left out -> why.
+    wall_s : seconds in which at least one of its jobs ran; None where the machine was shared.
+    """
 
     run: str
     machine: str
     date: str
     jobs: dict[str, dict[str, Measured]]
     left_out: dict[str, str]
+    wall_s: float | None = None
 
     def to_json(self, study: str) -> dict[str, Any]:
         """One study's part as a cost table keeps it."""
@@ -165,6 +175,7 @@ def read_measurements(run_folder: Path, works: Mapping[str, list[Work]]) -> Meas
     attempts = read_attempts(folder / WORK_FOLDER)
     jobs: dict[str, dict[str, Measured]] = {}
     left_out: dict[str, str] = {}
+    times: list[tuple[datetime, datetime]] = []
     total_MB = 0.0
     for study, own in works.items():
         jobs[study] = {}
@@ -174,6 +185,7 @@ def read_measurements(run_folder: Path, works: Mapping[str, list[Work]]) -> Meas
                 left_out[f"{study}.{work.rule}"] = "no record"
                 continue
             found = _measured(record, _benchmark(folder, study, work.rule), work)
+            times.append(_span(record, found))
             total_MB += found.disk_MB
             farm = record["notes"].get("farm")
             if farm and farm["reused"]:
@@ -186,15 +198,35 @@ def read_measurements(run_folder: Path, works: Mapping[str, list[Work]]) -> Meas
     for work in report_works(total_MB, sum(len(own) for own in works.values())):
         record = _record_of(records, SHARED, work)
         if record is not None:
-            jobs[SHARED][work.rule] = _measured(record, _benchmark(folder, SHARED, work.rule), work)
+            found = jobs[SHARED][work.rule] = _measured(record, _benchmark(folder, SHARED, work.rule), work)
+            times.append(_span(record, found))
     one = next(iter(records.values()))
+    every = [job for own in jobs.values() for job in own.values()]
+    shared_s = sum(job.core_s for job in every if job.wall_s is None)
+    disturbed = shared_s > (1 - _UNDISTURBED) * sum(job.core_s for job in every)
     return MeasuredRun(
         run=folder.name,
         machine=f"{one['environment'].get('processor', 'unknown')}, {one['environment'].get('cores')} cores",
         date=max(record["time"]["end"] for record in records.values())[:10],
         jobs=jobs,
         left_out=left_out,
+        wall_s=None if disturbed else _covered_s(times),
     )
+
+
+def _span(record: Mapping[str, Any], found: Measured) -> tuple[datetime, datetime]:
+    """When a job was launched, and when it ended."""
+    begun, ended = parse_time(record["time"]["start"]), parse_time(record["time"]["end"])
+    return begun - timedelta(seconds=found.start_s or 0.0), ended
+
+
+def _covered_s(times: list[tuple[datetime, datetime]]) -> float:
+    """Seconds in which at least one job ran: what a pause between two calls of Snakemake does not lengthen."""
+    covered, end = 0.0, min(start for start, _ in times)
+    for start, stop in sorted(times):
+        covered += max(0.0, (stop - max(start, end)).total_seconds())
+        end = max(end, stop)
+    return covered
 
 
 def read_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Measured]]]:
