@@ -45,6 +45,7 @@ bench: setup
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/surrogate.py
 	$(BIN)/python benchmarks/farm.py
+	$(BIN)/python benchmarks/overheads.py
 	$(BIN)/python benchmarks/thresholds.py
 	$(BIN)/python benchmarks/calcium.py
 

@@ -74,8 +74,8 @@ rule map_fibre_orientation:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("axon.map_fibre_orientation"),
+        runtime=run_time("axon.map_fibre_orientation"),
     params:
         code=code("map_fibre_orientation"),
         sha256=digest(tractogram_path(AXON.fibres), AXON.fibres.sha256),
@@ -104,8 +104,8 @@ rule simulate_impacts:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=3000,
-        runtime=240,
+        mem_mb_per_cpu=memory("axon.simulate_impacts"),
+        runtime=run_time("axon.simulate_impacts"),
     params:
         code=code("simulate_impacts"),
     message:
@@ -131,8 +131,8 @@ rule sample_profiles:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("axon.sample_profiles"),
+        runtime=run_time("axon.sample_profiles"),
     params:
         code=code("sample_profiles"),
     message:
@@ -158,8 +158,8 @@ rule simulate_axons:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=480,
+        mem_mb_per_cpu=memory("axon.simulate_axons"),
+        runtime=run_time("axon.simulate_axons"),
     params:
         code=code("simulate_axons"),
     message:
@@ -186,8 +186,8 @@ rule simulate_white_matter:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=480,
+        mem_mb_per_cpu=memory("axon.simulate_white_matter"),
+        runtime=run_time("axon.simulate_white_matter"),
     params:
         code=code("simulate_white_matter"),
     message:
@@ -215,8 +215,8 @@ rule simulate_variant:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=240,
+        mem_mb_per_cpu=memory("axon.simulate_{variant}"),
+        runtime=run_time("axon.simulate_{variant}"),
     params:
         code=code("simulate_variant"),
     message:
@@ -243,8 +243,8 @@ rule measure_noise_floor:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=120,
+        mem_mb_per_cpu=memory("axon.measure_noise_floor"),
+        runtime=run_time("axon.measure_noise_floor"),
     params:
         code=code("measure_noise_floor"),
     message:
@@ -274,8 +274,8 @@ rule verify_axon:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("axon.verify_axon"),
+        runtime=run_time("axon.verify_axon"),
     params:
         code=code("verify_axon"),
     message:
@@ -303,8 +303,8 @@ rule map_injury:
     threads: 2
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("axon.map_injury"),
+        runtime=run_time("axon.map_injury"),
     params:
         code=code("map_injury", "axon"),
     message:
@@ -332,8 +332,8 @@ rule assess_white_matter:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("axon.assess_white_matter"),
+        runtime=run_time("axon.assess_white_matter"),
     params:
         code=code("assess_white_matter"),
     message:
@@ -365,8 +365,8 @@ rule write_maps:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("axon.write_maps"),
+        runtime=run_time("axon.write_maps"),
     params:
         code=code("write_maps"),
     message:
@@ -397,8 +397,8 @@ rule measure_sensitivity:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("axon.measure_sensitivity"),
+        runtime=run_time("axon.measure_sensitivity"),
     params:
         code=code("measure_sensitivity", "axon"),
     message:
@@ -427,8 +427,8 @@ rule compare_criteria:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("axon.compare_criteria"),
+        runtime=run_time("axon.compare_criteria"),
     params:
         code=code("compare_criteria", "axon"),
     message:
@@ -461,8 +461,8 @@ rule compare_sexes:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("axon.compare_sexes"),
+        runtime=run_time("axon.compare_sexes"),
     params:
         code=code("compare_sexes", "axon"),
     message:
@@ -492,8 +492,8 @@ rule compare_samplings:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("axon.compare_samplings"),
+        runtime=run_time("axon.compare_samplings"),
     params:
         code=code("compare_samplings", "axon"),
     message:
@@ -538,8 +538,8 @@ rule draw_axon:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("axon.draw_axon"),
+        runtime=run_time("axon.draw_axon"),
     params:
         code=code("draw_axon"),
     message:

@@ -55,8 +55,8 @@ rule simulate_courses:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=120,
+        mem_mb_per_cpu=memory("calcium.simulate_courses"),
+        runtime=run_time("calcium.simulate_courses"),
     params:
         code=code("simulate_courses"),
     message:
@@ -85,8 +85,8 @@ rule train_receptors:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=3000,
-        runtime=240,
+        mem_mb_per_cpu=memory("calcium.train_receptors"),
+        runtime=run_time("calcium.train_receptors"),
     params:
         code=code("train_receptors"),
     message:
@@ -114,8 +114,8 @@ rule simulate_hybrid:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=3000,
-        runtime=240,
+        mem_mb_per_cpu=memory("calcium.simulate_hybrid"),
+        runtime=run_time("calcium.simulate_hybrid"),
     params:
         code=code("simulate_hybrid"),
     message:
@@ -142,8 +142,8 @@ rule compare_channels:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=240,
+        mem_mb_per_cpu=memory("calcium.compare_channels"),
+        runtime=run_time("calcium.compare_channels"),
     params:
         code=code("compare_channels"),
     message:
@@ -170,8 +170,8 @@ rule design_waves:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=480,
+        mem_mb_per_cpu=memory("calcium.design_waves"),
+        runtime=run_time("calcium.design_waves"),
     params:
         code=code("design_waves"),
     message:
@@ -197,8 +197,8 @@ rule map_waves:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=memory("calcium.map_waves"),
+        runtime=run_time("calcium.map_waves"),
     params:
         code=code("map_waves"),
     message:
@@ -223,8 +223,8 @@ rule verify_calcium:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=480,
+        mem_mb=memory("calcium.verify_calcium"),
+        runtime=run_time("calcium.verify_calcium"),
     params:
         code=code("verify_calcium"),
     message:
@@ -266,8 +266,8 @@ rule draw_calcium:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=memory("calcium.draw_calcium"),
+        runtime=run_time("calcium.draw_calcium"),
     params:
         code=code("draw_calcium"),
     message:

@@ -10,6 +10,8 @@ from understudy import settings
 from understudy.errors import InputError
 from understudy.farm.processes import mark_workflow
 from understudy.farm.shards import remove_merged
+from understudy.planning.costs import estimates, memory_request_MB, run_time_minutes
+from understudy.planning.studies import study_works
 from understudy.provenance.fingerprint import fingerprint
 
 
@@ -74,6 +76,36 @@ def code(program, study=None):
 def launch(wildcards, threads):
     """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
     return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
+
+
+try:
+    ESTIMATES = estimates(CONFIGURATION, study_works(CONFIGURATION))
+except InputError as error:
+    refuse(error)
+
+
+def estimate(name, wildcards):
+    """What a job is expected to cost, by the name of its benchmark file, which may hold wildcards."""
+    job = name.format(**wildcards)
+    if job not in ESTIMATES:
+        refuse(
+            f"rule {job}: found no work of it; accepted is a rule that src/understudy/<study>/costs.py knows"
+        )
+    return ESTIMATES[job]
+
+
+def memory(name):
+    """Memory in MB that a job asks for, of each rank where it has ranks; more after each failed attempt."""
+    return lambda wildcards, attempt: memory_request_MB(
+        estimate(name, wildcards), attempt
+    )
+
+
+def run_time(name):
+    """Minutes that a job asks for; more after each failed attempt."""
+    return lambda wildcards, threads, attempt: run_time_minutes(
+        estimate(name, wildcards), threads, attempt
+    )
 
 
 # What a study makes that no other rule reads; the audit waits for it, so that it judges everything.

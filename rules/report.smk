@@ -33,8 +33,8 @@ rule judge_results:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("judge_results"),
+        runtime=run_time("judge_results"),
     params:
         code=code("judge_results"),
         run=lambda wildcards, output: str(Path(output.audit).parent),
@@ -77,8 +77,8 @@ rule write_report:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("write_report"),
+        runtime=run_time("write_report"),
     params:
         code=code("write_report"),
         run=lambda wildcards, output: str(Path(output.html).parent),
@@ -97,8 +97,8 @@ rule audit:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("judge_results"),
+        runtime=run_time("judge_results"),
     params:
         run=RUN_FOLDER,
     message:

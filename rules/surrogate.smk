@@ -17,8 +17,8 @@ rule train_surrogate:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{study}.train_surrogate"),
+        runtime=run_time("{study}.train_surrogate"),
     params:
         code=lambda wildcards: code("train_surrogate", wildcards.study),
     message:
@@ -45,8 +45,8 @@ rule cross_validate_surrogate:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{study}.cross_validate_surrogate"),
+        runtime=run_time("{study}.cross_validate_surrogate"),
     params:
         code=lambda wildcards: code("cross_validate_surrogate", wildcards.study),
     message:
@@ -73,8 +73,8 @@ rule measure_learning_curve:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{study}.measure_learning_curve"),
+        runtime=run_time("{study}.measure_learning_curve"),
     params:
         code=lambda wildcards: code("measure_learning_curve", wildcards.study),
     message:
@@ -110,8 +110,8 @@ rule evaluate_surrogate:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("{study}.evaluate_surrogate"),
+        runtime=run_time("{study}.evaluate_surrogate"),
     params:
         code=lambda wildcards: code("evaluate_surrogate", wildcards.study),
     message:

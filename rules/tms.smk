@@ -70,8 +70,8 @@ rule compile_mechanisms:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("tms.compile_mechanisms"),
+        runtime=run_time("tms.compile_mechanisms"),
     params:
         code=code("compile_mechanisms"),
     message:
@@ -97,8 +97,8 @@ rule build_cells:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=240,
+        mem_mb_per_cpu=memory("tms.build_cells"),
+        runtime=run_time("tms.build_cells"),
     params:
         code=code("build_cells"),
         real=real_cells(TMS.cells, REAL_CELLS),
@@ -124,8 +124,8 @@ rule share_cells:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("tms.share_cells"),
+        runtime=run_time("tms.share_cells"),
     params:
         code=code("share_cells"),
     message:
@@ -150,8 +150,8 @@ rule place_coils:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("tms.place_coils"),
+        runtime=run_time("tms.place_coils"),
     params:
         code=code("place_coils"),
     message:
@@ -178,8 +178,8 @@ rule simulate_fields:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=5000,
-        runtime=480,
+        mem_mb_per_cpu=memory("tms.simulate_fields"),
+        runtime=run_time("tms.simulate_fields"),
     params:
         code=code("simulate_fields"),
     message:
@@ -207,8 +207,8 @@ rule place_cells:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("tms.place_cells"),
+        runtime=run_time("tms.place_cells"),
     params:
         code=code("place_cells"),
     message:
@@ -240,8 +240,8 @@ rule simulate_thresholds:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=3000,
-        runtime=1440,
+        mem_mb_per_cpu=memory("tms.simulate_thresholds"),
+        runtime=run_time("tms.simulate_thresholds"),
     params:
         code=code("simulate_thresholds"),
     message:
@@ -273,8 +273,8 @@ rule measure_threshold_noise:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=3000,
-        runtime=240,
+        mem_mb_per_cpu=memory("tms.measure_threshold_noise"),
+        runtime=run_time("tms.measure_threshold_noise"),
     params:
         code=code("measure_threshold_noise"),
     message:
@@ -303,8 +303,8 @@ rule map_directions:
     threads: RANKS
     resources:
         **MPI_RESOURCES,
-        mem_mb_per_cpu=2000,
-        runtime=480,
+        mem_mb_per_cpu=memory("tms.map_directions"),
+        runtime=run_time("tms.map_directions"),
     params:
         code=code("map_directions"),
     message:
@@ -336,8 +336,8 @@ rule compare_models:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=memory("tms.compare_models"),
+        runtime=run_time("tms.compare_models"),
     params:
         code=code("compare_models"),
     message:
@@ -371,8 +371,8 @@ rule map_thresholds:
     threads: 1
     resources:
         device=DEVICE,
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=memory("tms.map_thresholds"),
+        runtime=run_time("tms.map_thresholds"),
     params:
         code=code("map_thresholds"),
     message:
@@ -402,8 +402,8 @@ rule write_surface_maps:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("tms.write_surface_maps"),
+        runtime=run_time("tms.write_surface_maps"),
     params:
         code=code("write_surface_maps"),
     message:
@@ -438,8 +438,8 @@ rule verify_tms:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("tms.verify_tms"),
+        runtime=run_time("tms.verify_tms"),
     params:
         code=code("verify_tms"),
     message:
@@ -482,8 +482,8 @@ rule draw_tms:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("tms.draw_tms"),
+        runtime=run_time("tms.draw_tms"),
     params:
         code=code("draw_tms"),
     message:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.errors import InputError
+from understudy.planning.options import add_arguments as add_plan_arguments
 from understudy.provenance.audit import audit
 from understudy.provenance.crate import write_crate
 from understudy.provenance.file_checks import run_tree
@@ -221,6 +222,20 @@ def _configuration(arguments: argparse.Namespace) -> int:
     return 1 if arguments.check and stale else 0
 
 
+def _plan(arguments: argparse.Namespace) -> int:
+    """Say what a configuration costs: core hours, memory and disk of each stage, wall time on given ranks and nodes."""
+    from understudy.planning import command
+
+    return command.run(arguments)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    """Examine this machine for a run: programs, MPI, scheduler, memory, disk, packages, folders, with advice."""
+    from understudy.doctor import command
+
+    return command.run(arguments)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     main_parser = argparse.ArgumentParser(
@@ -283,6 +298,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--everything", action="store_true", help="leave nothing out: ground truth and maps too")
     sub.add_argument("--agent", help="name of the person who ran it, which no record tells")
     sub.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+
+    sub = command("plan", _plan)
+    add_plan_arguments(sub)
+
+    sub = command("doctor", _doctor)
+    sub.add_argument("configuration", type=Path, nargs="?", help="as for --configfile; the published scale without")
+    sub.add_argument("--profile", type=Path, help="Snakemake profile of the run, such as profiles/slurm")
+    sub.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     sub = command("configuration", _configuration)
     sub.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of step")

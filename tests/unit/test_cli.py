@@ -11,7 +11,19 @@ from understudy import cli
 from understudy.cli import main
 from understudy.surrogate import profile_files
 
-COMMANDS = ("audit", "trace", "rerun-case", "predict", "crate", "pack", "resume", "publish", "configuration")
+COMMANDS = (
+    "audit",
+    "trace",
+    "rerun-case",
+    "predict",
+    "crate",
+    "pack",
+    "resume",
+    "publish",
+    "plan",
+    "doctor",
+    "configuration",
+)
 
 
 def status(*arguments: str) -> int:

@@ -11,7 +11,7 @@ from understudy.provenance.fingerprint import REPOSITORY, imported_names
 
 SOURCE = REPOSITORY / "src" / "understudy"
 STUDIES = sorted(path.parent.name for path in SOURCE.glob("*/surrogate.py") if (path.parent / "config.py").exists())
-SHARED = ("surrogate", "provenance", "report", "farm", "dataset")
+SHARED = ("surrogate", "provenance", "report", "farm", "dataset", "planning", "doctor")
 # Modules of a study that are no physics: they read and write files, draw, or describe the surrogate.
 NO_PHYSICS = (
     "cell_figures",
@@ -21,6 +21,7 @@ NO_PHYSICS = (
     "comparison_figures",
     "comparisons",
     "config",
+    "costs",
     "error_figures",
     "farmed_axons",
     "farmed_cases",
@@ -48,7 +49,7 @@ NO_PHYSICS = (
 )
 OUTSIDE_PHYSICS = ("mpi4py", "snakemake", "h5py", "argparse")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "imp")
-MAY_IMPORT_BY_NAME = ("understudy.study", "understudy.cli")
+MAY_IMPORT_BY_NAME = ("understudy.study", "understudy.cli", "understudy.planning.studies")
 
 
 def modules() -> dict[str, Path]:
