@@ -71,20 +71,37 @@ def code(program, study=None):
         refuse(error)
 
 
-def launch(wildcards, threads):
-    """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
-    return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
-
-
 # What a study makes that no other rule reads; the audit waits for it, so that it judges everything.
 FINAL_RESULTS = {}
 
 RANKS = CONFIGURATION.execution.ranks
 DEVICE = CONFIGURATION.execution.device
+
+
+def ranks(wildcards, threads):
+    """As many ranks as threads were granted. A job on a cluster is told them: there its threads are cut to the cores
+    of its first node."""
+    return threads
+
+
+def launch(wildcards, threads):
+    """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
+    return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
+
+
 # With one rank there is no launcher and, under SLURM, no MPI job.
-MPI_RESOURCES = {"launch": launch, "tasks": lambda wildcards, threads: threads}
+MPI_RESOURCES = {"launch": launch, "tasks": ranks, "cpus_per_task": 1}
 if RANKS > 1:
     MPI_RESOURCES["mpi"] = CONFIGURATION.execution.launcher
+
+# A GPU is asked for where the configuration names one; the program ends where it does not get it.
+DEVICE_RESOURCES = {"device": DEVICE}
+if DEVICE == "cuda":
+    DEVICE_RESOURCES["gpu"] = 1
+    if CONFIGURATION.execution.gpu_type:
+        DEVICE_RESOURCES["gpu_model"] = CONFIGURATION.execution.gpu_type
+    if CONFIGURATION.execution.gpu_partition:
+        DEVICE_RESOURCES["slurm_partition"] = CONFIGURATION.execution.gpu_partition
 
 
 def external(path):

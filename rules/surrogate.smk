@@ -16,7 +16,7 @@ rule train_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=4000,
         runtime=240,
     params:
@@ -44,7 +44,7 @@ rule cross_validate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=4000,
         runtime=240,
     params:
@@ -72,7 +72,7 @@ rule measure_learning_curve:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=4000,
         runtime=240,
     params:
@@ -109,7 +109,7 @@ rule evaluate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=4000,
         runtime=60,
     params:

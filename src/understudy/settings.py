@@ -29,6 +29,12 @@ class Execution(Section):
     device: Literal["auto", "cpu", "cuda"] = quantity(
         "auto", "-", "device of surrogates: a GPU where there is one, else the CPU", "choice"
     )
+    gpu_type: str | None = quantity(
+        None, "-", "type of GPU to ask a cluster for where `device` is cuda; any where null", "choice"
+    )
+    gpu_partition: str | None = quantity(
+        None, "-", "partition of a cluster for jobs that ask for a GPU; the profile's where null", "choice"
+    )
     keep_shards: bool = quantity(False, "-", "keep shards and checkpoints after a finished workflow", "choice")
 
 
