@@ -74,19 +74,23 @@ def code(program, study=None):
 # What a study makes that no other rule reads; the audit waits for it, so that it judges everything.
 FINAL_RESULTS = {}
 
+# Rules whose jobs a cluster may get as one array: alike, without MPI, and all ready at the same moment.
+ARRAY_RULES = set()
+
 RANKS = CONFIGURATION.execution.ranks
 DEVICE = CONFIGURATION.execution.device
 
 
 def ranks(wildcards, threads):
-    """As many ranks as threads were granted. A job on a cluster is told them: there its threads are cut to the cores
-    of its first node."""
-    return threads
+    """As many ranks as threads were granted; inside a job of a cluster, where threads are cut to the cores of its
+    first node, as many as the job was submitted with."""
+    return RANKS if workflow.remote_exec else threads
 
 
 def launch(wildcards, threads):
     """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
-    return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
+    count = ranks(wildcards, threads)
+    return f"{CONFIGURATION.execution.launcher} -n {count}" if count > 1 else ""
 
 
 # With one rank there is no launcher and, under SLURM, no MPI job.
@@ -124,6 +128,19 @@ def tidy_shards():
         "compare_samplings",
     ):
         shutil.rmtree(Path(RUN_FOLDER, ".work", program), ignore_errors=True)
+
+
+def check_arrays():
+    """Refuse arrays that would go wrong: of MPI jobs each task runs the first one (snakemake-executor-plugin-slurm
+    2.8.0), and jobs that get ready one by one are never submitted (its issue 473)."""
+    asked = getattr(workflow.executor_settings, "array_jobs", None) or ""
+    names = {name.strip() for name in asked.replace(";", ",").split(",")} - {""}
+    if names - ARRAY_RULES:
+        accepted = ", ".join(sorted(ARRAY_RULES)) or "none with execution.ranks above 1"
+        refuse(
+            f"slurm-array-jobs: found {', '.join(sorted(names - ARRAY_RULES))}; accepted are rules whose jobs are "
+            f"ready together and use no MPI: {accepted}"
+        )
 
 
 def note_command():
