@@ -143,12 +143,22 @@ def check_arrays():
         )
 
 
+def named_profile():
+    """The workflow profile on the command line, None for the default one: Snakemake itself does not keep it."""
+    for word, following in zip(sys.argv, [*sys.argv[1:], None]):
+        option, equals, value = word.partition("=")
+        if option == "--workflow-profile":
+            return value if equals else following
+    return None
+
+
 def note_command():
     """What a resumed run needs to know."""
     settings.write_command(
         Path(RUN_FOLDER),
         workflow.resource_settings.cores,
         sorted(map(str, workflow.dag_settings.targets)),
+        named_profile(),
     )
 
 
