@@ -63,12 +63,22 @@ def benchmark_file(*parts):
     return result("benchmarks", f"{'.'.join(parts)}.tsv")
 
 
-def code(program, study=None):
-    """Fingerprint of a program's first-party code: Snakemake itself does not see imported modules."""
+def present_code(program, study=None):
+    """Fingerprint of a program's first-party code now."""
     try:
         return fingerprint(program, study)
     except InputError as error:
         refuse(error)
+
+
+def code(program, study=None):
+    """That fingerprint as a parameter: Snakemake itself does not see imported modules.
+
+    Inside a job of a cluster only its own rule's is computed: all of them take most of Snakemake's start.
+    """
+    if workflow.remote_exec:
+        return lambda wildcards: present_code(program, study)
+    return present_code(program, study)
 
 
 # What a study makes that no other rule reads; the audit waits for it, so that it judges everything.

@@ -20,7 +20,7 @@ rule train_surrogate:
         mem_mb=4000,
         runtime=240,
     params:
-        code=lambda wildcards: code("train_surrogate", wildcards.study),
+        code=lambda wildcards: present_code("train_surrogate", wildcards.study),
     message:
         "Training the ensemble of {wildcards.study}"
     shell:
@@ -48,7 +48,7 @@ rule cross_validate_surrogate:
         mem_mb=4000,
         runtime=240,
     params:
-        code=lambda wildcards: code("cross_validate_surrogate", wildcards.study),
+        code=lambda wildcards: present_code("cross_validate_surrogate", wildcards.study),
     message:
         "Cross-validating the surrogate of {wildcards.study}, random and grouped folds"
     shell:
@@ -76,7 +76,7 @@ rule measure_learning_curve:
         mem_mb=4000,
         runtime=240,
     params:
-        code=lambda wildcards: code("measure_learning_curve", wildcards.study),
+        code=lambda wildcards: present_code("measure_learning_curve", wildcards.study),
     message:
         "Measuring the learning curve of {wildcards.study}"
     shell:
@@ -113,7 +113,7 @@ rule evaluate_surrogate:
         mem_mb=4000,
         runtime=60,
     params:
-        code=lambda wildcards: code("evaluate_surrogate", wildcards.study),
+        code=lambda wildcards: present_code("evaluate_surrogate", wildcards.study),
     message:
         "Judging the surrogate of {wildcards.study} on held-out data"
     shell:

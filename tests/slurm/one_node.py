@@ -25,6 +25,7 @@ ACCOUNTING_PROGRAMS = ("slurmdbd", "sacct", "sacctmgr", "mariadbd", "mariadb-ins
 CONFIGURATION = Path("/etc/slurm")
 """SLURM's own place: programs inside jobs look only there, because the executor removes SLURM_CONF from them."""
 
+LINKED = ("slurm.conf", "gres.conf", "cgroup.conf")
 ACCOUNT, PARTITION = "tests", "debug"
 _PR_SET_PDEATHSIG = 1
 _MEMORY_MB = 256_000
@@ -105,11 +106,18 @@ def missing(accounting: bool) -> str | None:
     absent = [name for name in wanted if shutil.which(name) is None]
     if absent:
         return f"found no {', '.join(absent)}; accepted are Debian's packages {' '.join(PACKAGES)} (make test-slurm)"
-    for name in ("slurm.conf", "gres.conf", "cgroup.conf"):
+    for name in LINKED:
         path = CONFIGURATION / name
-        if path.exists():
+        if path.exists() and not path.is_symlink():
             return f"found {path}, a configured SLURM; accepted is a machine without one"
+    # Links of a test that was killed are replaced; those of one that runs are not.
+    if (CONFIGURATION / LINKED[0]).exists() and "UP" in _output("scontrol", "ping"):
+        return f"found a running SLURM by {CONFIGURATION / LINKED[0]}; accepted is a machine without one"
     return None
+
+
+def _output(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 def install() -> None:
@@ -225,9 +233,9 @@ class OneNode:
         (self.folder / "munge.key").write_bytes(secrets.token_bytes(128))
         (self.folder / "munge.key").chmod(0o600)
         CONFIGURATION.mkdir(exist_ok=True)
-        for name in ("slurm.conf", "gres.conf", "cgroup.conf"):
+        for name in LINKED:
             link = CONFIGURATION / name
-            link.unlink(missing_ok=True)  # of an earlier test that was killed; a real file was refused before
+            link.unlink(missing_ok=True)  # of a test that was killed: a real file was refused before
             link.symlink_to(self.folder / name)
             self._links.append(link)
 
