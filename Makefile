@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
-.PHONY: setup demo study test test-slow test-faults bench docs lint format lock clean
+.PHONY: setup demo study test test-slow test-faults test-slurm bench docs lint format lock clean
 
 setup: .venv/.installed
 
@@ -38,6 +38,11 @@ test-slow: setup
 # Fifty rounds of kills at seeded random moments; prints how many cases were recomputed, lost or doubled.
 test-faults: setup
 	$(BIN)/python benchmarks/farm.py --kill-rounds 50
+
+# The studies through a real one-node SLURM, with accounting and without; its Debian packages come where they may.
+test-slurm: setup
+	$(BIN)/python tests/slurm/one_node.py --install
+	$(BIN)/python -m pytest -m "slurm" tests/slurm
 
 bench: setup
 	$(BIN)/python benchmarks/axon_mechanics.py

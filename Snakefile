@@ -46,6 +46,7 @@ rule report:
 
 
 onstart:
+    check_arrays()
     note_command()
 
 

@@ -22,6 +22,10 @@ AXON_FIGURES = (
 FINAL_RESULTS["axon"] = [result("axon", "maps", "maps.json")]
 
 
+if RANKS == 1:
+    ARRAY_RULES.add("simulate_variant")
+
+
 rule axon:
     input:
         result("axon", "surrogate", "metrics.json"),
@@ -109,9 +113,9 @@ rule simulate_impacts:
     params:
         code=code("simulate_impacts"),
     message:
-        "Simulating head impacts on {threads} rank(s)"
+        "Simulating head impacts on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_impacts.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_impacts.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --field {input.field} --impacts {input.impacts} --strain {output.strain} "
         "2>&1 | tee {log}"
 
@@ -163,9 +167,9 @@ rule simulate_axons:
     params:
         code=code("simulate_axons"),
     message:
-        "Simulating axons on {threads} rank(s)"
+        "Simulating axons on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_axons.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_axons.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --samples {input.samples} --dataset {output.dataset} 2>&1 | tee {log}"
 
 
@@ -191,9 +195,9 @@ rule simulate_white_matter:
     params:
         code=code("simulate_white_matter"),
     message:
-        "Simulating the whole white matter directly on {threads} rank(s)"
+        "Simulating the whole white matter directly on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_white_matter.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_white_matter.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --strain {input.strain} --maps {output.maps} --cost {output.cost} 2>&1 | tee {log}"
 
 
@@ -220,9 +224,9 @@ rule simulate_variant:
     params:
         code=code("simulate_variant"),
     message:
-        "Simulating a variant of the axon ({wildcards.variant}) on {threads} rank(s)"
+        "Simulating a variant of the axon ({wildcards.variant}) on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_variant.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_variant.py --ranks {resources.tasks} --code {params.code} "
         "--variant {wildcards.variant} --config {input.config} --samples {input.samples} --dataset {output.dataset} "
         "2>&1 | tee {log}"
 
@@ -248,9 +252,9 @@ rule measure_noise_floor:
     params:
         code=code("measure_noise_floor"),
     message:
-        "Measuring the noise floor of the injury model on {threads} rank(s)"
+        "Measuring the noise floor of the injury model on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/measure_noise_floor.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/measure_noise_floor.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --samples {input.samples} --floor {output.floor} 2>&1 | tee {log}"
 
 
@@ -302,7 +306,7 @@ rule map_injury:
         "../envs/environment.yaml"
     threads: 2
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("axon.map_injury"),
         runtime=run_time("axon.map_injury"),
     params:
@@ -396,7 +400,7 @@ rule measure_sensitivity:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("axon.measure_sensitivity"),
         runtime=run_time("axon.measure_sensitivity"),
     params:
@@ -426,7 +430,7 @@ rule compare_criteria:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("axon.compare_criteria"),
         runtime=run_time("axon.compare_criteria"),
     params:
@@ -460,7 +464,7 @@ rule compare_sexes:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("axon.compare_sexes"),
         runtime=run_time("axon.compare_sexes"),
     params:
@@ -491,7 +495,7 @@ rule compare_samplings:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("axon.compare_samplings"),
         runtime=run_time("axon.compare_samplings"),
     params:

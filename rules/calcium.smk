@@ -60,9 +60,9 @@ rule simulate_courses:
     params:
         code=code("simulate_courses"),
     message:
-        "Simulating courses of calcium and the receptors' answer on {threads} rank(s)"
+        "Simulating courses of calcium and the receptors' answer on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_courses.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_courses.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --dataset {output.dataset} --courses {output.courses} --floor {output.floor} "
         "2>&1 | tee {log}"
 
@@ -90,9 +90,9 @@ rule train_receptors:
     params:
         code=code("train_receptors"),
     message:
-        "Training rate networks of ryanodine receptors on {threads} rank(s)"
+        "Training rate networks of ryanodine receptors on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/train_receptors.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/train_receptors.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --courses {input.courses} --models {input.models} "
         "--networks {output.networks} --training {output.training} 2>&1 | tee {log}"
 
@@ -119,9 +119,9 @@ rule simulate_hybrid:
     params:
         code=code("simulate_hybrid"),
     message:
-        "Simulating networks and closures inside the cable on {threads} rank(s)"
+        "Simulating networks and closures inside the cable on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_hybrid.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_hybrid.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --networks {input.networks} --summary {output.summary} "
         "--hybrid {output.hybrid} 2>&1 | tee {log}"
 
@@ -147,9 +147,9 @@ rule compare_channels:
     params:
         code=code("compare_channels"),
     message:
-        "Fitting the channel family and networks from observations on {threads} rank(s)"
+        "Fitting the channel family and networks from observations on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/compare_channels.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/compare_channels.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --summary {output.summary} --channels {output.channels} "
         "2>&1 | tee {log}"
 
@@ -175,9 +175,9 @@ rule design_waves:
     params:
         code=code("design_waves"),
     message:
-        "Designing channels and waves on {threads} rank(s)"
+        "Designing channels and waves on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/design_waves.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/design_waves.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --summary {output.summary} --designs {output.designs} 2>&1 | tee {log}"
 
 

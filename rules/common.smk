@@ -65,17 +65,22 @@ def benchmark_file(*parts):
     return result("benchmarks", f"{'.'.join(parts)}.tsv")
 
 
-def code(program, study=None):
-    """Fingerprint of a program's first-party code: Snakemake itself does not see imported modules."""
+def present_code(program, study=None):
+    """Fingerprint of a program's first-party code now."""
     try:
         return fingerprint(program, study)
     except InputError as error:
         refuse(error)
 
 
-def launch(wildcards, threads):
-    """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
-    return f"{CONFIGURATION.execution.launcher} -n {threads}" if threads > 1 else ""
+def code(program, study=None):
+    """That fingerprint as a parameter: Snakemake itself does not see imported modules.
+
+    Inside a job of a cluster only its own rule's is computed: all of them take most of Snakemake's start.
+    """
+    if workflow.remote_exec:
+        return lambda wildcards: present_code(program, study)
+    return present_code(program, study)
 
 
 try:
@@ -111,12 +116,38 @@ def run_time(name):
 # What a study makes that no other rule reads; the audit waits for it, so that it judges everything.
 FINAL_RESULTS = {}
 
+# Rules whose jobs a cluster may get as one array: alike, without MPI, and all ready at the same moment.
+ARRAY_RULES = set()
+
 RANKS = CONFIGURATION.execution.ranks
 DEVICE = CONFIGURATION.execution.device
+
+
+def ranks(wildcards, threads):
+    """As many ranks as threads were granted; inside a job of a cluster, where threads are cut to the cores of its
+    first node, as many as the job was submitted with."""
+    return RANKS if workflow.remote_exec else threads
+
+
+def launch(wildcards, threads):
+    """How an MPI program is started: by the site's launcher, or plainly where there is one rank."""
+    count = ranks(wildcards, threads)
+    return f"{CONFIGURATION.execution.launcher} -n {count}" if count > 1 else ""
+
+
 # With one rank there is no launcher and, under SLURM, no MPI job.
-MPI_RESOURCES = {"launch": launch, "tasks": lambda wildcards, threads: threads}
+MPI_RESOURCES = {"launch": launch, "tasks": ranks, "cpus_per_task": 1}
 if RANKS > 1:
     MPI_RESOURCES["mpi"] = CONFIGURATION.execution.launcher
+
+# A GPU is asked for where the configuration names one; the program ends where it does not get it.
+DEVICE_RESOURCES = {"device": DEVICE}
+if DEVICE == "cuda":
+    DEVICE_RESOURCES["gpu"] = 1
+    if CONFIGURATION.execution.gpu_type:
+        DEVICE_RESOURCES["gpu_model"] = CONFIGURATION.execution.gpu_type
+    if CONFIGURATION.execution.gpu_partition:
+        DEVICE_RESOURCES["slurm_partition"] = CONFIGURATION.execution.gpu_partition
 
 
 def external(path):
@@ -141,12 +172,35 @@ def tidy_shards():
         shutil.rmtree(Path(RUN_FOLDER, ".work", program), ignore_errors=True)
 
 
+def check_arrays():
+    """Refuse arrays that would go wrong: of MPI jobs each task runs the first one (snakemake-executor-plugin-slurm
+    2.8.0), and jobs that get ready one by one are never submitted (its issue 473)."""
+    asked = getattr(workflow.executor_settings, "array_jobs", None) or ""
+    names = {name.strip() for name in asked.replace(";", ",").split(",")} - {""}
+    if names - ARRAY_RULES:
+        accepted = ", ".join(sorted(ARRAY_RULES)) or "none with execution.ranks above 1"
+        refuse(
+            f"slurm-array-jobs: found {', '.join(sorted(names - ARRAY_RULES))}; accepted are rules whose jobs are "
+            f"ready together and use no MPI: {accepted}"
+        )
+
+
+def named_profile():
+    """The workflow profile on the command line, None for the default one: Snakemake itself does not keep it."""
+    for word, following in zip(sys.argv, [*sys.argv[1:], None]):
+        option, equals, value = word.partition("=")
+        if option == "--workflow-profile":
+            return value if equals else following
+    return None
+
+
 def note_command():
     """What a resumed run needs to know."""
     settings.write_command(
         Path(RUN_FOLDER),
         workflow.resource_settings.cores,
         sorted(map(str, workflow.dag_settings.targets)),
+        named_profile(),
     )
 
 

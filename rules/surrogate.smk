@@ -16,11 +16,11 @@ rule train_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("{study}.train_surrogate"),
         runtime=run_time("{study}.train_surrogate"),
     params:
-        code=lambda wildcards: code("train_surrogate", wildcards.study),
+        code=lambda wildcards: present_code("train_surrogate", wildcards.study),
     message:
         "Training the ensemble of {wildcards.study}"
     shell:
@@ -44,11 +44,11 @@ rule cross_validate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("{study}.cross_validate_surrogate"),
         runtime=run_time("{study}.cross_validate_surrogate"),
     params:
-        code=lambda wildcards: code("cross_validate_surrogate", wildcards.study),
+        code=lambda wildcards: present_code("cross_validate_surrogate", wildcards.study),
     message:
         "Cross-validating the surrogate of {wildcards.study}, random and grouped folds"
     shell:
@@ -72,11 +72,11 @@ rule measure_learning_curve:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("{study}.measure_learning_curve"),
         runtime=run_time("{study}.measure_learning_curve"),
     params:
-        code=lambda wildcards: code("measure_learning_curve", wildcards.study),
+        code=lambda wildcards: present_code("measure_learning_curve", wildcards.study),
     message:
         "Measuring the learning curve of {wildcards.study}"
     shell:
@@ -109,11 +109,11 @@ rule evaluate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("{study}.evaluate_surrogate"),
         runtime=run_time("{study}.evaluate_surrogate"),
     params:
-        code=lambda wildcards: code("evaluate_surrogate", wildcards.study),
+        code=lambda wildcards: present_code("evaluate_surrogate", wildcards.study),
     message:
         "Judging the surrogate of {wildcards.study} on held-out data"
     shell:

@@ -103,9 +103,9 @@ rule build_cells:
         code=code("build_cells"),
         real=real_cells(TMS.cells, REAL_CELLS),
     message:
-        "Growing cells, and accepting them by their thresholds, on {threads} rank(s)"
+        "Growing cells, and accepting them by their thresholds, on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/build_cells.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/build_cells.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --real {input.real} --real-types {params.real[types]} --pulse {input.pulse} "
         "--cells {output.cells} 2>&1 | tee {log}"
 
@@ -183,9 +183,9 @@ rule simulate_fields:
     params:
         code=code("simulate_fields"),
     message:
-        "Simulating electric fields in the heads on {threads} rank(s)"
+        "Simulating electric fields in the heads on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_fields.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_fields.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --placements {input.placements} --coil {input.coil} --fields {output.fields} "
         "2>&1 | tee {log}"
 
@@ -245,9 +245,9 @@ rule simulate_thresholds:
     params:
         code=code("simulate_thresholds"),
     message:
-        "Simulating activation thresholds on {threads} rank(s)"
+        "Simulating activation thresholds on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/simulate_thresholds.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/simulate_thresholds.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --cells {input.cells} --placements {input.placements} --fields {input.fields} "
         "--samples {input.samples} --library {input.library} --pulse {input.pulse} --dataset {output.dataset} "
         "--thresholds {output.thresholds} 2>&1 | tee {log}"
@@ -278,9 +278,9 @@ rule measure_threshold_noise:
     params:
         code=code("measure_threshold_noise"),
     message:
-        "Measuring the noise floor of thresholds on {threads} rank(s)"
+        "Measuring the noise floor of thresholds on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/measure_threshold_noise.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/measure_threshold_noise.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --cells {input.cells} --fields {input.fields} --samples {input.samples} "
         "--library {input.library} --pulse {input.pulse} --floor {output.floor} 2>&1 | tee {log}"
 
@@ -308,9 +308,9 @@ rule map_directions:
     params:
         code=code("map_directions"),
     message:
-        "Mapping thresholds of uniform fields by direction on {threads} rank(s)"
+        "Mapping thresholds of uniform fields by direction on {resources.tasks} rank(s)"
     shell:
-        "{resources.launch} python scripts/map_directions.py --ranks {threads} --code {params.code} "
+        "{resources.launch} python scripts/map_directions.py --ranks {resources.tasks} --code {params.code} "
         "--config {input.config} --cells {input.cells} --library {input.library} --pulse {input.pulse} "
         "--directions {output.directions} 2>&1 | tee {log}"
 
@@ -335,7 +335,7 @@ rule compare_models:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("tms.compare_models"),
         runtime=run_time("tms.compare_models"),
     params:
@@ -370,7 +370,7 @@ rule map_thresholds:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        **DEVICE_RESOURCES,
         mem_mb=memory("tms.map_thresholds"),
         runtime=run_time("tms.map_thresholds"),
     params:

@@ -29,6 +29,12 @@ class Execution(Section):
     device: Literal["auto", "cpu", "cuda"] = quantity(
         "auto", "-", "device of surrogates: a GPU where there is one, else the CPU", "choice"
     )
+    gpu_type: str | None = quantity(
+        None, "-", "type of GPU to ask a cluster for where `device` is cuda; any where null", "choice"
+    )
+    gpu_partition: str | None = quantity(
+        None, "-", "partition of a cluster for jobs that ask for a GPU; the profile's where null", "choice"
+    )
     keep_shards: bool = quantity(False, "-", "keep shards and checkpoints after a finished workflow", "choice")
 
 
@@ -118,11 +124,20 @@ def write_run_files(configuration: Any, folder: Path) -> None:
             write_if_different(folder / study / "config" / f"{stage}.yaml", text)
 
 
-def write_command(folder: Path, cores: int, targets: Sequence[str]) -> None:
-    """How Snakemake was started, for `understudy resume`: the merged configuration stands for all its sources."""
+def write_command(folder: Path, cores: int | None, targets: Sequence[str], profile: str | None = None) -> None:
+    """How Snakemake was started, for `understudy resume`: the merged configuration stands for all its sources.
+
+    Parameters
+    ----------
+    folder : ``results/<run>``.
+    cores : of this machine; None where jobs go to a cluster.
+    targets : rules or files.
+    profile : workflow profile, where one was named.
+    """
     command = {
         "configfiles": [(folder / "config" / "configuration.yaml").as_posix()],
         "cores": cores,
+        "profile": profile,
         "targets": list(targets),
     }
     write_if_different(folder / "config" / "command.json", json.dumps(command, indent=2, sort_keys=True) + "\n")

@@ -134,7 +134,7 @@ def size_bytes(path: Path) -> int:
 
 
 def recorded_command(run_folder: Path) -> dict[str, Any]:
-    """How the run was started: ``configfiles``, ``config``, ``cores``, ``targets``; keys may be missing.
+    """How the run was started: ``configfiles``, ``config``, ``cores``, ``profile``, ``targets``; keys may be missing.
 
     Raises
     ------
@@ -153,7 +153,12 @@ def recorded_command(run_folder: Path) -> dict[str, Any]:
 def snakemake_arguments(run_folder: Path) -> list[str]:
     """Arguments with which Snakemake meets the configuration of this run again."""
     command = recorded_command(run_folder)
-    arguments = ["--cores", str(command.get("cores") or 2)]
+    arguments = []
+    if command.get("profile"):
+        arguments += ["--workflow-profile", command["profile"]]
+    # A run on a cluster has no cores of its own: the profile says how many jobs there may be.
+    if command.get("cores") or not arguments:
+        arguments += ["--cores", str(command.get("cores") or 2)]
     configfiles = []
     for name in command.get("configfiles") or []:
         path = Path(name)

@@ -1,0 +1,94 @@
+"""Studies on the tests' SLURM: the profile as a site fills it in, what was submitted, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from conftest import Project
+from one_node import ACCOUNT, PARTITION
+
+PROFILE = ("--workflow-profile", "profiles/slurm")
+TINY = ("tests/tiny.yaml", "tests/tiny_calcium.yaml", "tests/tiny_tms.yaml", "tests/slurm/tiny_studies.yaml")
+# Files that hold times of their own making; everything else must not depend on where it was made.
+TIMED = re.compile(
+    r"(/|^)(deployment|white_matter_cost|hybrid|verification|presentation|comparison|report|audit|design|channels)"
+    r"\.(json|html)$|\.png$|libnrnmech\.so$"
+)
+
+
+def fill_in(project: Project, *, accounting: bool = False, retries: int = 0, **execution: Any) -> None:
+    """Edit the copy's profile as a site would, with waiting times for one machine."""
+    path = project.folder / "profiles/slurm/config.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["config"]["execution"] |= execution
+    settings["default-resources"] = {"slurm_partition": PARTITION} | ({"slurm_account": ACCOUNT} if accounting else {})
+    settings |= {"retries": retries, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 1}
+    if accounting:
+        settings["slurm-status-command"] = "sacct"
+    path.write_text(yaml.safe_dump(settings))
+
+
+@contextmanager
+def submitted(project: Project, *arguments: str, log: Path) -> Iterator[subprocess.Popen]:
+    """Snakemake on the cluster in the background, its output in ``log``; ended where the body leaves it running."""
+    snakemake = str(Path(sys.executable).parent / "snakemake")
+    with open(log, "w") as stream:
+        process = subprocess.Popen(
+            [snakemake, *PROFILE, "--verbose", *arguments],
+            cwd=project.folder,
+            env=project.environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=120)
+
+
+def on_cluster(project: Project, *arguments: str, log: Path, timeout: float = 1500) -> tuple[int, str]:
+    """Exit status and output of Snakemake on the cluster."""
+    with submitted(project, *arguments, log=log) as process:
+        status = process.wait(timeout=timeout)
+    return status, log.read_text()
+
+
+def sbatch_lines(output: str) -> dict[str, list[list[str]]]:
+    """Rule -> options of each of its sbatch calls, without the wrapped command."""
+    found: dict[str, list[list[str]]] = {}
+    for line in re.findall(r"sbatch call: (sbatch .*?) --wrap=", output):
+        words = shlex.split(line)
+        rule = words[words.index("--comment") + 1].removeprefix("rule_").partition("_wildcards_")[0]
+        found.setdefault(rule, []).append(words)
+    return found
+
+
+def job_numbers(output: str) -> list[str]:
+    """SLURM's numbers of the submitted jobs, in order."""
+    return re.findall(r"has been submitted with SLURM jobid (\d+)", output)
+
+
+def records(run_folder: Path) -> dict[str, dict[str, Any]]:
+    """Program and first output -> provenance record."""
+    found = [json.loads(path.read_text()) for path in sorted(run_folder.rglob("*.prov.json"))]
+    return {f"{each['program']} {each['outputs'][0]['path']}": each for each in found}
+
+
+def contents(run_folder: Path) -> dict[str, str]:
+    """Result -> SHA-256, of every recorded output that holds no times."""
+    names = [output["path"] for each in records(run_folder).values() for output in each["outputs"]]
+    return {
+        name: hashlib.sha256((run_folder / name).read_bytes()).hexdigest() for name in names if not TIMED.search(name)
+    }

@@ -1,0 +1,97 @@
+"""Jobs that SLURM ends before they are done: cancelled, or past their time limit."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster_run import fill_in, job_numbers, submitted
+from conftest import Project, copy_project
+from one_node import OneNode, missing, wait_until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+
+CONFIGURATION = ("--configfile", "tests/tiny_calcium.yaml", "tests/slurm/long_courses.yaml")
+COURSES = "results/long_courses/calcium/courses.h5"
+RESULTS = ("courses.h5", "ground_truth.h5", "noise_floor.json")
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
+    reason = missing(accounting=False)
+    if reason is not None:
+        pytest.skip(reason)
+    with OneNode(tmp_path_factory.mktemp("slurm"), accounting=False) as running:
+        yield running
+
+
+def results(project: Project) -> dict[str, bytes]:
+    return {name: (project.folder / "results/long_courses/calcium" / name).read_bytes() for name in RESULTS}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The stage on this machine, without a scheduler."""
+    project = copy_project(tmp_path_factory.mktemp("undisturbed") / "project")
+    done = project.run("snakemake", "--cores", "2", COURSES, *CONFIGURATION, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return results(project)
+
+
+def finished_cases(project: Project) -> int:
+    """Cases whose result is whole in a shard now."""
+    from understudy.farm.frames import scan_frames
+
+    shards = (project.folder / "results/long_courses/.work/simulate_courses").rglob("shard-*.bin")
+    return sum(len(scan_frames(path)[0]) for path in shards)
+
+
+def wait_for_cases(project: Project, process: subprocess.Popen, least: int) -> None:
+    wait_until(lambda: finished_cases(project) >= least or process.poll() is not None, f"{least} cases", 300)
+    assert process.poll() is None
+
+
+def reused(project: Project) -> tuple[int, int]:
+    """Cases of the last attempt that were found finished, and all."""
+    log = (project.folder / "results/long_courses/logs/calcium.simulate_courses.log").read_text()
+    done, again = re.findall(r"\[courses\] (\d+) cases done .*?(\d+) reused", log)[-1]
+    return int(again), int(done)
+
+
+def test_a_cancelled_job_resumes_from_its_shards(
+    node: OneNode, undisturbed: dict[str, bytes], empty_project: Project, tmp_path: Path
+) -> None:
+    fill_in(empty_project, ranks=2)
+    log = tmp_path / "log"
+    with submitted(empty_project, COURSES, *CONFIGURATION, log=log) as process:
+        wait_for_cases(empty_project, process, 3)
+        node.command("scancel", job_numbers(log.read_text())[-1])
+        assert process.wait(timeout=300) != 0
+    assert "SLURM status is: 'CANCELLED'" in log.read_text()
+    finished = finished_cases(empty_project)
+    assert finished >= 3
+    # The way a user goes on: the command knows configuration, target and profile.
+    resumed = empty_project.run("understudy", "resume", "results/long_courses", timeout=600)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "--workflow-profile profiles/slurm" in resumed.stdout
+    assert reused(empty_project)[0] == finished
+    assert results(empty_project) == undisturbed
+
+
+def test_a_job_past_its_time_limit_is_tried_again_and_resumes(
+    node: OneNode, undisturbed: dict[str, bytes], empty_project: Project, tmp_path: Path
+) -> None:
+    fill_in(empty_project, ranks=2, retries=1)
+    log = tmp_path / "log"
+    with submitted(empty_project, COURSES, *CONFIGURATION, log=log) as process:
+        wait_for_cases(empty_project, process, 3)
+        # An operator's hand: a rule asks for whole minutes.
+        node.command("scontrol", "update", f"JobId={job_numbers(log.read_text())[-1]}", "TimeLimit=0:01")
+        assert process.wait(timeout=600) == 0
+    first, second = job_numbers(log.read_text())
+    assert node.job(first)["JobState"] == "TIMEOUT" and node.job(second)["JobState"] == "COMPLETED"
+    assert reused(empty_project)[0] >= 3
+    assert results(empty_project) == undisturbed

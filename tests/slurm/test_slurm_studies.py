@@ -1,0 +1,171 @@
+"""The three studies through sbatch and srun, without accounting: as submitted, as computed on one machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cluster_run import TINY, contents, fill_in, job_numbers, on_cluster, records, sbatch_lines
+from conftest import Project, copy_project
+from one_node import OneNode, missing
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+
+# More than the cores of a small machine: ranks must not be cut to what the first node has.
+RANKS = 3
+MPI_RULES = {
+    "build_cells",
+    "compare_channels",
+    "design_waves",
+    "map_directions",
+    "measure_noise_floor",
+    "measure_threshold_noise",
+    "simulate_axons",
+    "simulate_courses",
+    "simulate_fields",
+    "simulate_hybrid",
+    "simulate_impacts",
+    "simulate_thresholds",
+    "simulate_variant",
+    "simulate_white_matter",
+    "train_receptors",
+}
+COURSES = "results/tiny_studies/calcium/courses.h5"
+
+
+@dataclass(frozen=True)
+class Studies:
+    """A finished run on the cluster (``tiny_studies``) beside one on this machine (``tiny_local``)."""
+
+    project: Project
+    output: str
+
+    @property
+    def run(self) -> Path:
+        return self.project.folder / "results/tiny_studies"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
+    reason = missing(accounting=False)
+    if reason is not None:
+        pytest.skip(reason)
+    with OneNode(tmp_path_factory.mktemp("slurm"), accounting=False, cores=4) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def studies(node: OneNode, tmp_path_factory: pytest.TempPathFactory) -> Studies:
+    project = copy_project(tmp_path_factory.mktemp("studies") / "project")
+    fill_in(project, ranks=RANKS)
+    status, output = on_cluster(project, "--configfile", *TINY, log=project.folder / "cluster.log")
+    assert status == 0, output[-5000:]
+    return Studies(project, output)
+
+
+@pytest.fixture
+def project(studies: Studies, tmp_path: Path) -> Project:
+    """A test's own copy of the finished run."""
+    shutil.copytree(studies.project.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+def test_results_equal_those_of_one_machine(studies: Studies) -> None:
+    local = studies.project.run(
+        "snakemake", "--cores", "2", "--configfile", *TINY, "--config", "run=tiny_local", timeout=1500
+    )
+    assert local.returncode == 0, local.stdout + local.stderr
+    here = contents(studies.project.folder / "results/tiny_local")
+    there = contents(studies.run)
+    assert len(here) > 30 and {name for name in here if here[name] != there.get(name)} == set()
+    assert there.keys() == here.keys()
+
+
+def test_jobs_are_submitted_as_meant(studies: Studies) -> None:
+    lines = sbatch_lines(studies.output)
+    assert lines.keys() > MPI_RULES and {"verify_tms", "train_surrogate", "write_report"} < lines.keys()
+    for rule, calls in lines.items():
+        for words in calls:
+            assert words[words.index("-p") + 1] == "debug" and int(words[words.index("-t") + 1]) > 0, words
+            mpi = rule in MPI_RULES
+            assert f"--ntasks={RANKS if mpi else 1}" in words, words
+            assert ("--mem-per-cpu" if mpi else "--mem") in words, words
+            assert f"--cpus-per-task={2 if rule == 'map_injury' else 1}" in words, words
+            assert not any(word.startswith(("-A", "--gpus", "--gres")) for word in words), words
+
+
+def test_every_rank_was_there(studies: Studies) -> None:
+    found = {each["program"]: each for each in records(studies.run).values()}
+    assert found.keys() > MPI_RULES
+    for program in MPI_RULES:
+        record = found[program]
+        assert record["notes"]["mpi"]["requested"] == record["notes"]["mpi"]["size"] == RANKS, program
+        assert record["environment"]["slurm"]["SLURM_NTASKS"] == str(RANKS), program
+        assert record["environment"]["slurm"]["SLURM_JOB_ID"] in job_numbers(studies.output), program
+
+
+def test_a_finished_run_has_nothing_to_do_and_audits_clean(studies: Studies) -> None:
+    for where in (("--workflow-profile", "profiles/slurm"), ("--cores", "2")):
+        again = studies.project.run("snakemake", *where, "--configfile", *TINY)
+        assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
+    audited = studies.project.run("understudy", "audit", "results/tiny_studies")
+    assert audited.returncode == 0, audited.stdout
+
+
+def test_a_wrong_mpi_is_caught_before_any_physics(project: Project, tmp_path: Path) -> None:
+    fill_in(project, ranks=RANKS, launcher="srun --mpi=none")
+    shutil.rmtree(project.folder / "results")
+    status, output = on_cluster(project, COURSES, "--configfile", *TINY, log=tmp_path / "log")
+    assert status != 0
+    assert f"--ranks: asked for {RANKS} ranks, the launcher started a communicator of size 1" in output
+    assert "srun with the --mpi plugin of this library" in output
+    assert not list((project.folder / "results/tiny_studies/.work").rglob("shard*"))
+
+
+def test_a_failing_job_is_reported_with_its_log(project: Project, tmp_path: Path) -> None:
+    program = project.folder / "scripts/simulate_courses.py"
+    text = program.read_text()
+    program.write_text(
+        text.replace("        units = ", '        raise RuntimeError("no calcium today")\n        units = ', 1)
+    )
+    status, output = on_cluster(project, COURSES, "--configfile", *TINY, log=tmp_path / "log")
+    assert status != 0
+    assert "RuntimeError: no calcium today" in output
+    assert "results/tiny_studies/logs/calcium.simulate_courses.log" in output
+    number = job_numbers(output)[-1]
+    assert f"SLURM-job '{number}' failed, SLURM status is: 'FAILED'" in output
+    assert (project.folder / f".snakemake/slurm_logs/rule_simulate_courses/{number}.log").exists()
+
+
+def test_a_pretend_gpu_is_scheduled_and_its_absence_told(project: Project, node: OneNode, tmp_path: Path) -> None:
+    fill_in(project, ranks=RANKS, device="cuda", gpu_type="fake", gpu_partition="debug")
+    models = "results/tiny_studies/calcium/surrogate/models.h5"
+    status, output = on_cluster(project, "--force", models, "--configfile", *TINY, log=tmp_path / "log")
+    (words,) = sbatch_lines(output)["train_surrogate"]
+    assert "--gpus=fake:1" in words and not any(word.startswith("--ntasks=") for word in words)
+    job = node.job(job_numbers(output)[-1])
+    assert job["TresPerJob"] == "gres:gpu:fake:1" and job["NodeList"] != "(null)"
+    assert status != 0 and "device: found cuda, but torch" in output and "sees no GPU" in output
+
+
+def test_alike_jobs_go_as_an_array(project: Project, studies: Studies, node: OneNode, tmp_path: Path) -> None:
+    fill_in(project, ranks=1)
+    variants = [f"results/tiny_studies/axon/{name}/ground_truth.h5" for name in ("other_sex", "other_criterion")]
+    arguments = ("--force", *variants, "--configfile", *TINY)
+    status, output = on_cluster(project, "--slurm-array-jobs", "simulate_variant", *arguments, log=tmp_path / "log")
+    assert status == 0, output[-5000:]
+    (words,) = sbatch_lines(output)["simulate_variant"]
+    assert "--array=1-2" in words and "--ntasks=1" in words
+    assert contents(project.folder / "results/tiny_studies") == contents(studies.run)
+
+
+def test_arrays_that_would_go_wrong_are_refused(project: Project, tmp_path: Path) -> None:
+    for name in ("simulate_variant", "train_surrogate"):
+        status, output = on_cluster(
+            *(project, "--slurm-array-jobs", name, "--force", COURSES, "--configfile", *TINY), log=tmp_path / "log"
+        )
+        assert status != 0 and not job_numbers(output)
+        assert f"slurm-array-jobs: found {name}; accepted are rules whose jobs are ready together" in output
