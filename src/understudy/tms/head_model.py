@@ -20,7 +20,8 @@ from scipy import ndimage
 from understudy.errors import InputError
 from understudy.tms.conduction import ConductionSolver
 from understudy.tms.cortex import Cortex, load_cortex
-from understudy.tms.head_variants import HeadVariant, warp_cortex, warp_volume
+from understudy.tms.distance_transform import squared_distance
+from understudy.tms.head_variants import HeadVariant, warp_cortex, warp_volumes
 from understudy.tms.surface_filling import points_inside
 
 TISSUES = ("air", "white matter", "grey matter", "CSF", "skull", "scalp")
@@ -159,7 +160,7 @@ def _template_maps(variant: HeadVariant | None) -> tuple[dict[str, np.ndarray], 
     affine[:3, 3] -= [_MARGIN_MM, _MARGIN_MM, 0]
     if variant is not None:
         cortex = tuple(warp_cortex(hemisphere, variant) for hemisphere in cortex)
-        maps = {name: warp_volume(data, affine, variant) for name, data in maps.items()}
+        maps = warp_volumes(maps, affine, variant)
     shape = maps["gm"].shape
     pial, white = (_inside(cortex, name, affine[:3, 3], 1.0, shape) for name in ("pial", "white"))
     brain = (maps["gm"] + maps["wm"] > 0.5) | pial
@@ -192,7 +193,7 @@ def _in_box(
 
 def _farther_than(distance_mm: float, mask: np.ndarray) -> np.ndarray:
     """Voxels of a mask at 1 mm farther than a distance from where it ends, found at 2 mm: no boundary lies there."""
-    coarse = ndimage.distance_transform_edt(mask[::2, ::2, ::2]) > 0.5 * distance_mm
+    coarse = squared_distance(mask[::2, ::2, ::2]) > (0.5 * distance_mm) ** 2
     fine = coarse.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
     return np.ascontiguousarray(fine[: mask.shape[0], : mask.shape[1], : mask.shape[2]])
 
@@ -209,11 +210,11 @@ def _outside_distance(brain: np.ndarray) -> np.ndarray:
     pad = [(_REACH_MM, _REACH_MM), (_REACH_MM, _REACH_MM), (0, _REACH_MM)]
     near = np.pad(brain[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], pad)
     near = np.pad(near, [(0, 0), (0, 0), (_REACH_MM, 0)], mode="edge")
-    grown = ndimage.distance_transform_edt(~near) <= _CLOSING_MM
-    closed = ndimage.distance_transform_edt(grown) > _CLOSING_MM
+    grown = squared_distance(~near) <= _CLOSING_MM**2
+    closed = squared_distance(grown) > _CLOSING_MM**2
     closed = ndimage.binary_fill_holes(closed)
-    distance = ndimage.distance_transform_edt(~closed).astype(np.float32)
-    distance -= ndimage.distance_transform_edt(closed)
+    distance = np.sqrt(squared_distance(~closed), dtype=np.float64).astype(np.float32)
+    distance -= np.sqrt(squared_distance(closed), dtype=np.float64)
     distance -= 0.5 * np.sign(distance)
     distance = ndimage.gaussian_filter(distance, _SMOOTHING_MM)
     whole = np.full(brain.shape, 2.0 * _REACH_MM, dtype=np.float32)

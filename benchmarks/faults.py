@@ -1,0 +1,386 @@
+"""Kills at random moments over the three studies, each followed by `understudy resume`.
+
+    python benchmarks/faults.py                                   fifty kills
+    python benchmarks/faults.py --rounds 5 --seed 3 --json FILE    five others, figures kept
+
+The three studies, in one run at their smallest scale, end undisturbed once. Then the same run starts from nothing in a
+copy of the project; at a random moment a random process of it is killed (SIGKILL; or everything gets SIGTERM, as from a
+cancelled job), the run is resumed as a user would, killed again, and so on. Whenever it reaches its end its results are
+compared with those of the undisturbed run, and it starts from nothing again, until there were as many kills as asked
+for and the last run has ended.
+
+What was finished when a kill came is noted: jobs that Snakemake had taken down, cases whole in a shard, trained
+networks and verified parts. None of it may be made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import collections
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import yaml
+
+from understudy.farm.frames import scan_frames
+from understudy.farm.shards import shard_files
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow", "envs", "pyproject.toml")
+CONFIGURATIONS = ("tiny.yaml", "tiny_tms.yaml", "tiny_calcium.yaml")
+RUN = "faults"
+VICTIMS = ("snakemake", "launcher", "rank", "trainer", "other program", "cancelled")
+TRAINERS = re.compile(r"scripts/(train|cross_validate|measure_learning_curve|compare)_?\w*\.py")
+# Kills come up to this long after the first job of an attempt began: longer than any job at this scale.
+LONGEST_WAIT_S = 15.0
+# A kind of process that does not show up for so long is given up for any that is there.
+PATIENCE_S = 10.0
+WRONG = ("jobs_made_again", "cases_lost", "cases_doubled", "pieces_made_again", "different_results", "survivors")
+# Results that hold times, and all that is drawn or told from them; the numbers behind are compared themselves.
+TOLD = re.compile(r"(\.prov\.json|(^|/)(report\.\w+|audit\.json)|/figures/[^/]+)$")
+BOOKKEEPING = {".work", "logs", "benchmarks", "config"}
+TIMES = re.compile(r"(^|[_./])(s|seconds|ms|time|timing|cost|duration|speed_?up|rounds)($|[_./])")
+
+
+@dataclass
+class Tally:
+    """What the kills did; the figures of `WRONG` must stay zero."""
+
+    kills: collections.Counter = field(default_factory=collections.Counter)
+    runs_finished: int = 0
+    jobs_kept: int = 0
+    jobs_not_yet_noted: int = 0
+    cases_kept: int = 0
+    pieces_kept: int = 0
+    jobs_made_again: int = 0
+    cases_lost: int = 0
+    cases_doubled: int = 0
+    pieces_made_again: int = 0
+    different_results: int = 0
+    survivors: int = 0
+
+    def as_json(self) -> dict:
+        return {**vars(self), "kills": dict(sorted(self.kills.items()))}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run has finished at one moment.
+
+    Attributes
+    ----------
+    jobs : record -> its job's number, of jobs that Snakemake noted as done.
+    unnoted : the same of jobs that ended, but whose end Snakemake has not noted: it runs them again.
+    cases : (shard folder, case) -> digests of its whole records.
+    pieces : checkpoint or verified part -> inode and time of its last change.
+    """
+
+    jobs: dict[str, str]
+    unnoted: dict[str, str]
+    cases: dict[tuple[str, int], list[bytes]]
+    pieces: dict[str, tuple[int, int]]
+
+
+def finished(folder: Path) -> Finished:
+    """What the run below the project ``folder`` has finished now."""
+    run = folder / "results" / RUN
+    begun = {
+        base64.b64decode(marker.name).decode()
+        for marker in (folder / ".snakemake/incomplete").rglob("*")
+        if marker.is_file()
+    }
+    jobs: dict[str, str] = {}
+    unnoted: dict[str, str] = {}
+    for record in sorted(run.rglob("*.prov.json")):
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            content = json.loads(record.read_text())
+            outputs = [f"results/{RUN}/{output['path']}" for output in content["outputs"]]
+            if all((folder / output).exists() for output in outputs):
+                noted = not begun & {*outputs, record.relative_to(folder).as_posix()}
+                (jobs if noted else unnoted)[record.relative_to(run).as_posix()] = content["job"]
+    cases = collections.defaultdict(list)
+    pieces = {}
+    for path in sorted((run / ".work").rglob("*")):
+        if path.parent.name == "attempts" or not path.is_file():
+            continue
+        if path.suffix in (".pt", ".json") and not path.name.startswith((".", "owner", "farm")):
+            status = path.stat()
+            pieces[path.relative_to(run).as_posix()] = (status.st_ino, status.st_mtime_ns)
+        if path.name == "farm.json":
+            for _, shard in shard_files(path.parent):
+                for frame in scan_frames(shard, verify=True)[0]:
+                    cases[path.parent.relative_to(run).as_posix(), frame.case].append(frame.digest)
+    return Finished(jobs, unnoted, dict(cases), pieces)
+
+
+def compare(before: Finished, after: Finished, tally: Tally) -> None:
+    """Note what was finished before and was made again, lost or doubled since."""
+    tally.jobs_kept += len(before.jobs)
+    tally.cases_kept += len(before.cases)
+    tally.pieces_kept += len(before.pieces)
+    for what, old, new in (("jobs", before.jobs, after.jobs | after.unnoted), ("pieces", before.pieces, after.pieces)):
+        for name, mark in old.items():
+            if new.get(name) != mark:
+                print(f"  made again: {name}")
+                setattr(tally, f"{what}_made_again", getattr(tally, f"{what}_made_again") + 1)
+    tally.jobs_not_yet_noted += sum(after.jobs.get(name) != job for name, job in before.unnoted.items())
+    for (place, case), digests in before.cases.items():
+        if digests[0] not in after.cases.get((place, case), ()):
+            print(f"  lost: case {case} of {place}")
+            tally.cases_lost += 1
+    for (place, case), digests in after.cases.items():
+        if len(digests) > 1:
+            print(f"  doubled: case {case} of {place}")
+            tally.cases_doubled += 1
+
+
+class Run:
+    """The three studies below one project folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            source = REPOSITORY / part
+            if source.is_dir():
+                # Compiled kernels go along: compiling them takes minutes.
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc", "*.egg-info"))
+            else:
+                folder.mkdir(exist_ok=True)
+                shutil.copy2(source, folder / part)
+        content: dict = {"execution": {"keep_shards": True}}
+        for name in CONFIGURATIONS:
+            content |= yaml.safe_load((REPOSITORY / "tests" / name).read_text())
+        content |= {"run": RUN, "studies": ["axon", "tms", "calcium"]}
+        (folder / "smallest.yaml").write_text(yaml.safe_dump(content))
+        self.environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(folder / "src"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / RUN
+
+    def begin(self, first: bool) -> subprocess.Popen:
+        """Start from nothing, or resume; in a session of its own, so that a signal hits what it is meant for."""
+        start = ["snakemake", "--cores", "2", "--configfile", "smallest.yaml"]
+        command = start if first else ["understudy", "resume", f"results/{RUN}"]
+        with open(self.folder / "output.log", "ab") as output:
+            return subprocess.Popen(
+                [str(Path(sys.executable).parent / command[0]), *command[1:]],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def forget(self) -> None:
+        """Remove all results and Snakemake's memory of them."""
+        for name in ("results", ".snakemake"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def attempts(self) -> int:
+        """Size of the log of attempts: it grows when a job begins."""
+        return sum(path.stat().st_size for path in (self.results / ".work/attempts").glob("*.jsonl"))
+
+    def content(self) -> dict[str, str]:
+        """Digest of every number in every result that is not a time, by file and name."""
+        found = {}
+        for path in sorted(self.results.rglob("*")):
+            name = path.relative_to(self.results).as_posix()
+            if path.is_file() and not BOOKKEEPING & set(path.relative_to(self.results).parts) and not TOLD.search(name):
+                for leaf, digest in leaves(path):
+                    if not TIMES.search(f"{path.stem}.{leaf}"):
+                        found[f"{name}: {leaf}"] = digest
+        return found
+
+
+def leaves(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, digest) of what is in a file: of a JSON or HDF5 file every entry, of others the whole."""
+    if path.suffix == ".json":
+        yield from _entries("", json.loads(path.read_text()))
+    elif path.suffix == ".h5":
+        with h5py.File(path) as file:
+            names: list[str] = [""]
+            file.visit(names.append)
+            for name in names:
+                item = file[name] if name else file
+                for attribute, value in item.attrs.items():
+                    yield f"{name}.{attribute}", _digest(np.asarray(value))
+                if isinstance(item, h5py.Dataset):
+                    yield name, _digest(np.asarray(item[()]))
+    else:
+        yield "", hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _entries(name: str, content) -> Iterator[tuple[str, str]]:
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from _entries(f"{name}.{key}", value)
+    elif isinstance(content, list) and any(isinstance(value, dict | list) for value in content):
+        for number, value in enumerate(content):
+            yield from _entries(f"{name}.{number}", value)
+    else:
+        yield name, json.dumps(content, sort_keys=True)
+
+
+def _digest(values: np.ndarray) -> str:
+    raw = values.tobytes() if values.dtype != object else repr(values.tolist()).encode()
+    return hashlib.sha256(f"{values.dtype} {values.shape}".encode() + raw).hexdigest()
+
+
+def below(pid: int) -> list[psutil.Process]:
+    """All living processes below one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kind(process: psutil.Process) -> str | None:
+    """What a process is to the study; shells, pipes and monitors are nothing."""
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return None
+    if not words:
+        return None
+    name, text = os.path.basename(words[0]), " ".join(words[:3])
+    if name == "mpiexec":
+        return "launcher"
+    if not name.startswith("python") or "scripts/" not in text:
+        return "snakemake" if "snakemake" in text and "--unlock" not in words and name.startswith("python") else None
+    if "--ranks" in words:
+        return "rank"
+    return "trainer" if TRAINERS.search(text) else "other program"
+
+
+def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> str | None:
+    """Kill what was wanted; what is there instead when that does not show up; None if everything has ended."""
+    deadline = time.monotonic() + PATIENCE_S
+    while top.poll() is None:
+        everyone = [psutil.Process(top.pid), *below(top.pid)]
+        found = collections.defaultdict(list)
+        for process in everyone:
+            found[kind(process)].append(process)
+        late = time.monotonic() > deadline
+        if wanted == "cancelled" and (found["rank"] or found["trainer"] or late):
+            for process in everyone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+            return wanted
+        if late and not found[wanted]:
+            wanted = next((name for name in ("rank", "trainer", "other program") if found[name]), wanted)
+        if found[wanted]:
+            victim = found[wanted][0 if wanted == "snakemake" else draw.randrange(len(found[wanted]))]
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim.kill()
+                return wanted
+        time.sleep(0.01)
+    return None
+
+
+def disturb(run: Run, tally: Tally, draw: random.Random, first: bool) -> bool:
+    """One start of the run with one kill; True when it came to its end before that."""
+    begun = run.attempts()
+    top = run.begin(first)
+    while top.poll() is None and run.attempts() == begun:
+        time.sleep(0.02)
+    time.sleep(draw.uniform(0, LONGEST_WAIT_S))
+    family = below(top.pid)
+    hit = kill(top, draw.choice(VICTIMS), draw)
+    top.wait(timeout=600)
+    if hit is None:
+        if top.returncode:
+            raise RuntimeError(
+                f"an attempt that nobody killed ended with {top.returncode}; see {run.folder}/output.log"
+            )
+        return True
+    tally.kills[hit] += 1
+    if hit != "snakemake":
+        _, left = psutil.wait_procs(family, timeout=30)
+        tally.survivors += len(left)
+    return False
+
+
+def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Names of entries that are missing, new or other than expected."""
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def rounds(count: int, seed: int, keep: Path | None) -> Tally:
+    """Kill this many times; random choices follow from ``seed``, what they hit from the machine."""
+    draw = random.Random(seed)
+    tally = Tally()
+    with contextlib.ExitStack() as stack:
+        place = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-faults-")))
+        run = Run(place / "project")
+        start = time.monotonic()
+        if run.begin(first=True).wait():
+            raise RuntimeError(f"the undisturbed run failed; see {run.folder}/output.log")
+        expected = run.content()
+        print(f"undisturbed: {len(expected):,} entries to compare, {time.monotonic() - start:.0f} s", flush=True)
+        ended, before = True, Finished({}, {}, {}, {})
+        while sum(tally.kills.values()) < count or not ended:
+            if ended:
+                run.forget()
+                before = Finished({}, {}, {}, {})
+            if sum(tally.kills.values()) < count:
+                ended = disturb(run, tally, draw, first=ended)
+            else:
+                ended = run.begin(first=False).wait() == 0
+                if not ended:
+                    raise RuntimeError(f"the last resume failed; see {run.folder}/output.log")
+            after = finished(run.folder)
+            compare(before, after, tally)
+            before = after
+            jobs, cases = len(after.jobs), len(after.cases)
+            told = ", ".join(f"{name} {number}" for name, number in sorted(tally.kills.items()))
+            print(f"{sum(tally.kills.values())} kills ({told}): {jobs} jobs, {cases} cases finished", flush=True)
+            if ended:
+                other = differences(expected, run.content())
+                for name in other[:10]:
+                    print(f"  different: {name}")
+                tally.different_results += len(other)
+                tally.runs_finished += 1
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=50, help="number of kills")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    tally = rounds(arguments.rounds, arguments.seed, arguments.keep)
+    figures = {**tally.as_json(), "seconds": round(time.monotonic() - start)}
+    for name, value in figures.items():
+        print(f"{name:>20}: {value}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures) + "\n")
+    sys.exit(1 if any(figures[name] for name in WRONG) else 0)
+
+
+if __name__ == "__main__":
+    main()
