@@ -58,6 +58,7 @@ def family_settings(stage: dict[str, Any]) -> FamilySettings:
         heldout=own["heldout"],
         intervals=own["intervals"],
         stages=FULL_FIT if own["fit"] == "full" else QUICK_FIT,
+        starts=own["starts"],
         seed=int(stream.integers(2**31)),
     )
 

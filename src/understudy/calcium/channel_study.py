@@ -38,13 +38,14 @@ _SETS = {"training": 0, "stopping": 1, "heldout": 2}
 
 @dataclass(frozen=True)
 class FamilySettings:
-    """Protocols of each set, intervals per protocol, stages of the fit, seed."""
+    """Protocols of each set, intervals per protocol, stages of the fit, starts of which the best is kept, seed."""
 
     training: int = 240
     stopping: int = 24
     heldout: int = 48
     intervals: int = 160
     stages: Sequence[FitStage] = FULL_FIT
+    starts: int = 1
     seed: int = 0
 
 
@@ -102,7 +103,7 @@ class FamilyMember:
 
 
 def fit_member(name: str, settings: FamilySettings | None = None) -> FamilyMember:
-    """Fit a channel's network and judge it.
+    """Fit a channel's network and judge it; of several starts the one with the least loss on the stopping set is kept.
 
     Raises
     ------
@@ -111,9 +112,13 @@ def fit_member(name: str, settings: FamilySettings | None = None) -> FamilyMembe
     settings = settings or FamilySettings()
     channel = family_channel(name)
     sets = {each: protocol_set(channel, each, getattr(settings, each), settings) for each in _SETS}
-    fitted = fit_clamps(
-        family_form(channel), sets["training"], sets["stopping"], seed=settings.seed, stages=settings.stages
-    )
+    fits = [
+        fit_clamps(
+            family_form(channel), sets["training"], sets["stopping"], seed=settings.seed + start, stages=settings.stages
+        )
+        for start in range(settings.starts)
+    ]
+    fitted = min(fits, key=lambda fit: fit.best)
     judged = joined([sets["heldout"], recorded_set(channel, settings.intervals)])
     return FamilyMember(name, fitted, fitted.network.form.n_weights, clamp_errors(fitted.network, judged))
 

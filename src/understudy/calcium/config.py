@@ -92,6 +92,9 @@ class Channels(Section):
     heldout: int = quantity(48, "1", "held-out protocols", "choice", ge=4)
     intervals: int = quantity(160, "1", "intervals of constant drive in a protocol", "choice", ge=20)
     fit: Literal["full", "quick"] = quantity("full", "-", "stages of the fit: a minute, or seconds", "choice")
+    starts: int = quantity(
+        3, "1", "fits of each channel, of which the best on the stopping protocols is kept", "choice", ge=1, le=20
+    )
     axon_dt_ms: float = quantity(0.01, "ms", "time step of the Hodgkin-Huxley axon", "choice", gt=0, le=0.05)
     noise: float = quantity(0.05, "1", "standard deviation of an observation", "choice", gt=0, le=0.5)
     share: float = quantity(0.5, "1", "share of the interval ends that are observed", "choice", gt=0, le=1)
