@@ -131,11 +131,14 @@ def test_each_figure_names_its_job_and_record(run: Path) -> None:
     html = (run / "report.html").read_text()
     lead = json.loads((run / "axon/figures/presentation.json").read_text())["lead"]["file"]
     assert f'<figure class="lead" id="{figure_id("axon", lead)}">' in html
-    records = set(re.findall(r'href="([^"#]+\.prov\.json)"', html))
+    records = set(re.findall(r'href="([^"#]+\.prov\.json)">record<', html))
     assert f"axon/figures/{lead}.prov.json" in records
     # The page's own record is written when the page is finished.
     assert all((run / path).is_file() for path in records - {"report.html.prov.json"})
-    assert "Made by draw_axon:" in html and html.count(">no record<") > 0
+    # In published results a study's files lie without its name in front.
+    published = set(re.findall(r'href="([^"#]+\.prov\.json)">published<', html))
+    assert published == {f"figures/{lead}.prov.json"}
+    assert "Made by draw_axon</a>" in html and html.count(">no record<") > 0
     presentation = json.loads((run / "axon/figures/presentation.json").read_text())
     metrics = {"n_train": 1, "n_heldout": 1}
     made = study_overview("axon", presentation, metrics, [], [], read_origins(run)).figures

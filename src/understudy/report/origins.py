@@ -31,6 +31,11 @@ class Origin:
     end: str
     cpu_s: float | None
 
+    @property
+    def published(self) -> str:
+        """Where the record lies in published results: there a study's files have not its name in front."""
+        return self.record.removeprefix(f"{self.study}/") if self.study else self.record
+
 
 @dataclass(frozen=True)
 class Origins:

@@ -70,6 +70,7 @@ class MadeFigure:
     anchor : id on the study's page.
     inputs : paths of the files that its job read, below the run; of a figure of the page, those that it shows.
     record : link to the provenance record; empty where there is none.
+    published : link to it from a published copy of the page, where that is another one; else empty.
     """
 
     title: str
@@ -78,6 +79,7 @@ class MadeFigure:
     inputs: tuple[str, ...]
     fingerprint: str
     record: str
+    published: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ def _made_figures(study: str, presentation: Mapping[str, Any], origins: Origins,
                 inputs=job.inputs if job else (),
                 fingerprint=job.fingerprint if job else "",
                 record=below + job.record if job else "",
+                published=job.published if job and not below else "",
             )
         )
     return found

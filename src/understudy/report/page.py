@@ -15,7 +15,7 @@ from understudy.report import numbers, panels, verdicts
 from understudy.report.costs import Cost, study_costs
 from understudy.report.goals import GOAL, LEAST, MISSED, OPEN, REPORTED
 from understudy.report.origins import Origins, read_origins
-from understudy.report.overview import REACHED, StudyOverview, figure_id, figure_origin, study_overview
+from understudy.report.overview import PAGE_PROGRAM, REACHED, StudyOverview, figure_id, figure_origin, study_overview
 from understudy.report.results import StudyResults, TargetGroup, read_study, words
 from understudy.report.sections import Section, read_sections
 from understudy.report.style import styled
@@ -75,6 +75,7 @@ def environment() -> Environment:
     environment.globals["percent"] = numbers.percent
     environment.globals["reached_marks"] = REACHED
     environment.globals["reached_words"] = _REACHED_WORDS
+    environment.globals["page_program"] = PAGE_PROGRAM
     environment.globals["css"] = Markup(_template("page.css"))
     return environment
 
