@@ -117,7 +117,8 @@ def estimates(configuration: Any, works: Mapping[str, list[Work]], folder: Path 
     """
     found = [estimated(study, work, folder) for study in configuration.studies for work in works[study]]
     results_MB = sum(each.disk_MB for each in found)
-    found += [estimated(SHARED, work, folder) for work in report_works(results_MB, len(found))]
+    jobs = {study: len(works[study]) for study in configuration.studies}
+    found += [estimated(SHARED, work, folder) for work in report_works(results_MB, jobs)]
     return {each.name: each for each in found}
 
 
