@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from conftest import Project
+from conftest import REPOSITORY, Project
 
 from understudy import settings
 from understudy.planning.costs import estimates
@@ -49,23 +49,18 @@ def test_the_plan_has_the_rules_of_the_workflow_in_its_order(study: str, empty_p
             assert planned[rule] == earlier, rule
 
 
-def test_resources_follow_the_configuration(empty_project: Project) -> None:
-    """Snakemake asks for more memory and time where the configuration makes a rule larger."""
-
-    def asked(*more: str) -> dict[str, str]:
-        done = empty_project.snakemake("-n", "--printshellcmds", *more)
-        assert done.returncode == 0, done.stderr
-        text = done.stdout + done.stderr
-        return dict(re.findall(r"(?:rule|localrule) (\w+):.*?resources: ([^\n]*)", text, re.DOTALL))
-
-    small, large = asked(), asked("--config", 'axon={"sampling": {"training_profiles": 3000000}}')
-    assert "mem_mb_per_cpu=" in small["simulate_axons"] and "runtime=" in small["simulate_axons"]
-
-    def minutes(text: str) -> int:
-        return int(re.search(r"runtime=(\d+)", text).group(1))
-
-    assert minutes(large["simulate_axons"]) > 5 * minutes(small["simulate_axons"])
-    assert minutes(large["map_fibre_orientation"]) == minutes(small["map_fibre_orientation"])
+@pytest.mark.parametrize("file", ["axon", "calcium", "tms", "surrogate", "report"])
+def test_every_rule_asks_for_what_it_is_expected_to_cost(file: str) -> None:
+    """Its own costs, not those of a neighbour from whom it was copied."""
+    text = (REPOSITORY / "rules" / f"{file}.smk").read_text()
+    bodies = re.split(r"^ *rule (\w+):", text, flags=re.MULTILINE)[1:]
+    prefix = {"surrogate": "{study}.", "report": ""}.get(file, f"{file}.")
+    for rule, body in zip(bodies[::2], bodies[1::2], strict=True):
+        if "resources:" not in body or rule.startswith("retrieve_"):
+            continue
+        name = {"simulate_variant": "simulate_{variant}", "audit": "judge_results"}.get(rule, rule)
+        assert re.findall(r'(?:memory|run_time)\("([^"]+)"\)', body) == [f"{prefix}{name}"] * 2, rule
+        assert not re.search(r"(mem_mb|mem_mb_per_cpu|runtime)=\d", body), rule
 
 
 def test_a_finished_run_is_compared_calibrated_and_healthy(finished: Project, tmp_path) -> None:

@@ -13,9 +13,6 @@ from understudy.surrogate.costs import surrogate_works
 _CLAMPS, _RAMPS = 300, 120
 _WAVES = {"waves": (16, 4), "raised": (8, 4), "long": (8, 4), "paired": (8, 2)}
 _LANES = 8
-# Interval steps of a fit in millions: length of the pieces x their number x iterations, summed over its stages.
-_FAMILY_FIT = {"full": 10.8, "quick": 0.184}
-_DESIGN_FIT = {"full": 12.7, "quick": 0.184}
 _CHANNELS, _OBSERVED = 5, 4
 _KNOBS = 3
 _SEARCH_GRID = {"full": 6, "quick": 4}
@@ -101,7 +98,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
         Work(
             "compare_channels",
             farmed={
-                "fits": _CHANNELS * _FAMILY_FIT[channels.fit],
+                f"{channels.fit}_fits": _CHANNELS,
                 "observed": _OBSERVED * channels.observed * channels.intervals * channels.observed_iterations / 1e6,
                 "protocols": _CHANNELS * (channels.training + channels.heldout) * channels.intervals / 1e3,
             },
@@ -113,7 +110,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
         Work(
             "design_waves",
             farmed={
-                "fits": design.seeds * _DESIGN_FIT[design.fit],
+                f"{design.fit}_fits": design.seeds,
                 "sweeps": (design.seeds + 1) * sweeps,
                 "searches": searches,
             },

@@ -13,7 +13,7 @@ import psutil
 
 from understudy.doctor.finding import Finding
 from understudy.doctor.programs import cuda_build
-from understudy.planning.costs import Estimate
+from understudy.planning.costs import Estimate, disk_needed_MB
 
 _SPARE = 1.2
 _TEMPORARY_MB = 500
@@ -77,9 +77,7 @@ def memory(estimates: Mapping[str, Estimate], ranks: int) -> Finding:
 
 def disk(estimates: Mapping[str, Estimate], results: Path) -> list[Finding]:
     """Free space where results go, against the estimate; and where temporary files go."""
-    results_MB = sum(estimate.disk_MB for estimate in estimates.values())
-    shards_MB = max((each.disk_MB for each in estimates.values() if each.work.farmed is not None), default=0.0)
-    needed_MB = _SPARE * (results_MB + shards_MB)
+    needed_MB = _SPARE * disk_needed_MB(estimates)[1]
     place = next(folder for folder in (results, *results.parents) if folder.exists())
     free_MB = shutil.disk_usage(place).free / 1e6
     words = f"{free_MB / 1e3:.1f} GB free at {place}; the run takes about {needed_MB / 1e3:.2f} GB with its shards"

@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 from understudy.planning.costs import ONE
 from understudy.planning.measurements import Measured, MeasuredRun, read_tables
 from understudy.planning.report_work import SHARED
+from understudy.settings import write_if_different
 
 # What a small job's error is measured against: a second, a few megabytes.
 _FLOOR = {"serial_s": 1.0, "farmed_s": 1.0, "memory_MB": 20.0, "disk_MB": 0.05}
@@ -92,6 +93,6 @@ def calibrate(measured: Sequence[MeasuredRun], folder: Path) -> list[Path]:
             continue
         tables = read_tables({study: {"measured": kept}})
         content = {"study": study, "rules": fitted_tables(tables)[study], "measured": dict(sorted(kept.items()))}
-        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        write_if_different(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
         written.append(path)
     return written

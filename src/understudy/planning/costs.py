@@ -40,7 +40,7 @@ class Estimate:
     serial_s : core seconds on one core; beside the farm where there is one.
     farmed_s : core seconds that ranks share.
     memory_MB : of one rank at its largest.
-    disk_MB : results; shards of a farmed rule take as much again while it runs.
+    disk_MB : results.
     measured : whether the rule was ever measured; else the figures are rough and large.
     """
 
@@ -117,8 +117,16 @@ def estimates(configuration: Any, works: Mapping[str, list[Work]], folder: Path 
     """
     found = [estimated(study, work, folder) for study in configuration.studies for work in works[study]]
     results_MB = sum(each.disk_MB for each in found)
-    found += [estimated(SHARED, work, folder) for work in report_works(results_MB, len(found))]
+    jobs = {study: len(works[study]) for study in configuration.studies}
+    found += [estimated(SHARED, work, folder) for work in report_works(results_MB, jobs)]
     return {each.name: each for each in found}
+
+
+def disk_needed_MB(found: Mapping[str, Estimate]) -> tuple[float, float]:
+    """Results of a run, and what lies on the disk before it is finished: shards of farmed rules are about as large as
+    their results and stay until the whole workflow has ended well."""
+    results = sum(each.disk_MB for each in found.values())
+    return results, results + sum(each.disk_MB for each in found.values() if each.work.farmed is not None)
 
 
 def memory_request_MB(estimate: Estimate, attempt: int = 1) -> int:

@@ -10,6 +10,7 @@ from understudy.planning.costs import cost
 from understudy.planning.measurements import Measured
 
 _HOUR_S = 3600.0
+_LEAST_OTHERS = 2
 
 
 def planned(measured: Measured, costs: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -63,11 +64,19 @@ def comparison(
 
 def left_one_out(runs: Mapping[str, Mapping[str, Mapping[str, Measured]]]) -> list[dict[str, Any]]:
     """`comparison` of each run with costs that were fitted on the other runs alone: what a plan is worth for a size
-    that was never measured. Rules that no other run has are left out."""
+    that was never measured. Rules that fewer than two other runs have are left out: two sizes tell how costs grow."""
     found = []
     for run, studies in runs.items():
         others = {name: values for name, values in runs.items() if name != run}
-        found += comparison({run: studies}, fitted_tables(others))
+        known = {
+            study: {
+                rule: job
+                for rule, job in jobs.items()
+                if sum(rule in values.get(study, {}) for values in others.values()) >= _LEAST_OTHERS
+            }
+            for study, jobs in studies.items()
+        }
+        found += comparison({run: known}, fitted_tables(others))
     return found
 
 

@@ -195,7 +195,7 @@ def read_measurements(run_folder: Path, works: Mapping[str, list[Work]]) -> Meas
             else:
                 jobs[study][work.rule] = found
     jobs[SHARED] = {}
-    for work in report_works(total_MB, sum(len(own) for own in works.values())):
+    for work in report_works(total_MB, {study: len(own) for study, own in works.items()}):
         record = _record_of(records, SHARED, work)
         if record is not None:
             found = jobs[SHARED][work.rule] = _measured(record, _benchmark(folder, SHARED, work.rule), work)

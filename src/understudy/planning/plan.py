@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from understudy.planning.costs import Estimate, cost_table, memory_request_MB, run_time_minutes
+from understudy.planning.costs import Estimate, cost_table, disk_needed_MB, memory_request_MB, run_time_minutes
 from understudy.planning.machine import Machine, Planned, critical_s, needs, placed, scheduled
 from understudy.planning.report_work import SHARED
 
@@ -55,8 +55,7 @@ def make_plan(run: str, estimates: Mapping[str, Estimate], machine: Machine) -> 
     """
     jobs = scheduled(estimates, machine)
     stages = [_stage(job) for job in jobs]
-    shards_MB = max((each.disk_MB for each in estimates.values() if each.work.farmed is not None), default=0.0)
-    results_MB = sum(each.disk_MB for each in estimates.values())
+    results_MB, disk_MB = disk_needed_MB(estimates)
     core_s = sum(job.estimate.core_s(job.ranks) for job in jobs)
     wall_s = max(job.end_s for job in jobs)
     return {
@@ -76,7 +75,7 @@ def make_plan(run: str, estimates: Mapping[str, Estimate], machine: Machine) -> 
             "core_hours": core_s / _HOUR_S,
             "wall_s": wall_s,
             "results_MB": results_MB,
-            "disk_MB": results_MB + shards_MB,
+            "disk_MB": disk_MB,
             "largest_memory_MB": max(job.estimate.memory_MB * job.ranks for job in jobs),
         },
         "path": critical_path(estimates, machine),
@@ -173,7 +172,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"run {plan['run']}: {total['jobs']} jobs, {total['core_hours']:.2f} core hours, "
         f"{duration(total['wall_s'])} on {machine['ranks']} ranks, {nodes}",
         f"memory at most {size(total['largest_memory_MB'])} at once by one job; disk {size(total['results_MB'])} of "
-        f"results, {size(total['disk_MB'])} while the largest stage's shards lie beside them",
+        f"results, {size(total['disk_MB'])} with the shards, which stay until the run has ended",
         f"longest chain: {path}",
     ]
     if plan["limits"]:

@@ -11,6 +11,7 @@ from understudy.surrogate.costs import gaussian_work, surrogate_works, updates
 
 # Thresholds of one cell and pulse that share a block, and networks of each refit.
 _BLOCK, _MEMBERS = 96, 2
+_HEADS = 2
 # Cortical vertices of a hemisphere, and tries of a threshold search for a bracket of 0.05 %.
 _VERTICES, _TRIES = 9_400, 11
 _PUBLISHED_WEIGHTS = 30 * 80 + 80 * 60 + 60 * 45 + 45 * 33
@@ -87,7 +88,8 @@ def works(tms: Any, data_dir: Path) -> list[Work]:
         Work(
             "simulate_fields",
             after=("place_coils",),
-            farmed={"whole": fields * whole, "box": fields * box, "patches": patches * whole},
+            # Ranks build each head and its solver for themselves.
+            farmed={"whole": fields * whole, "box": fields * box, "heads": _HEADS, "solvers": _HEADS * whole},
             serial={"boxes": fields * box},
             blocks=patches,
             memory={"whole": whole, "box": box, "boxes": fields * box},
@@ -107,7 +109,8 @@ def works(tms: Any, data_dir: Path) -> list[Work]:
             serial={"cases": cases, "cells": cells},
             blocks=blocks(cases, cells * pulses),
             longest=2.0,
-            memory={"cases": cases, "cells": cells},
+            # The first rank holds the inputs of all networks twice while it merges them.
+            memory={"cases": cases},
             disk={"cases": cases},
         ),
         Work(
