@@ -306,7 +306,8 @@ rule map_injury:
         "../envs/environment.yaml"
     threads: 2
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=30,
     params:
@@ -400,7 +401,8 @@ rule measure_sensitivity:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=60,
     params:
@@ -430,7 +432,8 @@ rule compare_criteria:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=120,
     params:
@@ -464,7 +467,8 @@ rule compare_sexes:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=120,
     params:
@@ -495,7 +499,8 @@ rule compare_samplings:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=240,
     params:

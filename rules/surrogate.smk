@@ -16,7 +16,8 @@ rule train_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=240,
     params:
@@ -44,7 +45,8 @@ rule cross_validate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=240,
     params:
@@ -72,7 +74,8 @@ rule measure_learning_curve:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=240,
     params:
@@ -109,7 +112,8 @@ rule evaluate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=4000,
         runtime=60,
     params:

@@ -335,7 +335,8 @@ rule compare_models:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=6000,
         runtime=720,
     params:
@@ -370,7 +371,8 @@ rule map_thresholds:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=6000,
         runtime=240,
     params:
