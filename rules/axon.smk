@@ -306,7 +306,8 @@ rule map_injury:
         "../envs/environment.yaml"
     threads: 2
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("axon.map_injury"),
         runtime=run_time("axon.map_injury"),
     params:
@@ -400,7 +401,8 @@ rule measure_sensitivity:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("axon.measure_sensitivity"),
         runtime=run_time("axon.measure_sensitivity"),
     params:
@@ -430,7 +432,8 @@ rule compare_criteria:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("axon.compare_criteria"),
         runtime=run_time("axon.compare_criteria"),
     params:
@@ -464,7 +467,8 @@ rule compare_sexes:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("axon.compare_sexes"),
         runtime=run_time("axon.compare_sexes"),
     params:
@@ -495,7 +499,8 @@ rule compare_samplings:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("axon.compare_samplings"),
         runtime=run_time("axon.compare_samplings"),
     params:

@@ -141,13 +141,13 @@ if RANKS > 1:
     MPI_RESOURCES["mpi"] = CONFIGURATION.execution.launcher
 
 # A GPU is asked for where the configuration names one; the program ends where it does not get it.
-DEVICE_RESOURCES = {"device": DEVICE}
+GPU_RESOURCES = {}
 if DEVICE == "cuda":
-    DEVICE_RESOURCES["gpu"] = 1
+    GPU_RESOURCES["gpu"] = 1
     if CONFIGURATION.execution.gpu_type:
-        DEVICE_RESOURCES["gpu_model"] = CONFIGURATION.execution.gpu_type
+        GPU_RESOURCES["gpu_model"] = CONFIGURATION.execution.gpu_type
     if CONFIGURATION.execution.gpu_partition:
-        DEVICE_RESOURCES["slurm_partition"] = CONFIGURATION.execution.gpu_partition
+        GPU_RESOURCES["slurm_partition"] = CONFIGURATION.execution.gpu_partition
 
 
 def external(path):

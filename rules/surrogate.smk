@@ -16,7 +16,8 @@ rule train_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("{study}.train_surrogate"),
         runtime=run_time("{study}.train_surrogate"),
     params:
@@ -44,7 +45,8 @@ rule cross_validate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("{study}.cross_validate_surrogate"),
         runtime=run_time("{study}.cross_validate_surrogate"),
     params:
@@ -72,7 +74,8 @@ rule measure_learning_curve:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("{study}.measure_learning_curve"),
         runtime=run_time("{study}.measure_learning_curve"),
     params:
@@ -109,7 +112,8 @@ rule evaluate_surrogate:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("{study}.evaluate_surrogate"),
         runtime=run_time("{study}.evaluate_surrogate"),
     params:

@@ -335,7 +335,8 @@ rule compare_models:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("tms.compare_models"),
         runtime=run_time("tms.compare_models"),
     params:
@@ -370,7 +371,8 @@ rule map_thresholds:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **DEVICE_RESOURCES,
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("tms.map_thresholds"),
         runtime=run_time("tms.map_thresholds"),
     params:

@@ -54,6 +54,8 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=2,bf_interval=2
 # No default: a wrong or missing --mpi must show.
 MpiDefault=none
+# MPICH names its shared memory after the job's number: one that a killed job left behind must not be met again.
+FirstJobId={first_job}
 GresTypes=gpu
 ReturnToService=2
 MailProg=/bin/true
@@ -217,6 +219,7 @@ class OneNode:
             "ports": ports,
             "cores": self.cores,
             "memory": _MEMORY_MB,
+            "first_job": 1_000_000 + secrets.randbelow(50_000_000),
             "partition": PARTITION,
             "version": "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1",
         }

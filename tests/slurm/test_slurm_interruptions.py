@@ -1,12 +1,13 @@
-"""Jobs that SLURM ends before they are done: cancelled, or past their time limit."""
+"""Jobs that SLURM ends before they are done: cancelled, past their time limit, or left with a dead rank."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from cluster_run import fill_in, job_numbers, submitted
 from conftest import Project, copy_project
@@ -81,17 +82,39 @@ def test_a_cancelled_job_resumes_from_its_shards(
     assert results(empty_project) == undisturbed
 
 
-def test_a_job_past_its_time_limit_is_tried_again_and_resumes(
-    node: OneNode, undisturbed: dict[str, bytes], empty_project: Project, tmp_path: Path
+def end_by_time(node: OneNode, number: str) -> None:
+    # An operator's hand: a rule asks for whole minutes.
+    node.command("scontrol", "update", f"JobId={number}", "TimeLimit=0:01")
+
+
+def kill_a_rank(node: OneNode, number: str) -> None:
+    ranks = [
+        process
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if "scripts/simulate_courses.py" in " ".join(process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("PMI_RANK") == "1"
+        and process.info["environ"].get("SLURM_JOB_ID") == number
+    ]
+    assert len(ranks) == 1
+    ranks[0].kill()
+
+
+@pytest.mark.parametrize(("end", "state"), [(end_by_time, "TIMEOUT"), (kill_a_rank, "FAILED")])
+def test_a_job_that_ends_too_soon_is_tried_again_and_resumes(
+    node: OneNode,
+    undisturbed: dict[str, bytes],
+    empty_project: Project,
+    tmp_path: Path,
+    end: Callable[[OneNode, str], None],
+    state: str,
 ) -> None:
     fill_in(empty_project, ranks=2, retries=1)
     log = tmp_path / "log"
     with submitted(empty_project, COURSES, *CONFIGURATION, log=log) as process:
         wait_for_cases(empty_project, process, 3)
-        # An operator's hand: a rule asks for whole minutes.
-        node.command("scontrol", "update", f"JobId={job_numbers(log.read_text())[-1]}", "TimeLimit=0:01")
+        end(node, job_numbers(log.read_text())[-1])
         assert process.wait(timeout=600) == 0
     first, second = job_numbers(log.read_text())
-    assert node.job(first)["JobState"] == "TIMEOUT" and node.job(second)["JobState"] == "COMPLETED"
+    assert node.job(first)["JobState"] == state and node.job(second)["JobState"] == "COMPLETED"
     assert reused(empty_project)[0] >= 3
     assert results(empty_project) == undisturbed

@@ -116,7 +116,7 @@ def test_a_finished_run_has_nothing_to_do_and_audits_clean(studies: Studies) -> 
 
 
 def test_a_wrong_mpi_is_caught_before_any_physics(project: Project, tmp_path: Path) -> None:
-    fill_in(project, ranks=RANKS, launcher="srun --mpi=none")
+    fill_in(project, ranks=RANKS, launcher="srun --mpi=none --kill-on-bad-exit=1")
     shutil.rmtree(project.folder / "results")
     status, output = on_cluster(project, COURSES, "--configfile", *TINY, log=tmp_path / "log")
     assert status != 0

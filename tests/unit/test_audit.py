@@ -623,6 +623,11 @@ def test_advice_repeats_the_runs_own_configuration(run: Run) -> None:
     advice = rerun_command(run.folder, "train_surrogate")
     assert advice == "snakemake --cores 4 --configfile config/demo.yaml --config run=small -R train_surrogate"
     assert produce_command(run.folder, DATASET).startswith(f"snakemake {run.folder / DATASET} --cores 4")
+    # On a cluster the profile says where jobs go; this machine's cores do not count.
+    command = {"configfiles": ["config/demo.yaml"], "cores": None, "profile": "profiles/slurm"}
+    (run.folder / "config/command.json").write_text(json.dumps(command))
+    advice = rerun_command(run.folder, "train_surrogate")
+    assert advice == "snakemake --workflow-profile profiles/slurm --configfile config/demo.yaml -R train_surrogate"
 
 
 def test_published_results_are_verified_absent_or_failed(run: Run, tmp_path: Path) -> None:
