@@ -99,6 +99,7 @@ rule simulate_impacts:
         log_file("axon", "simulate_impacts"),
     benchmark:
         benchmark_file("axon", "simulate_impacts")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -153,6 +154,7 @@ rule simulate_axons:
         log_file("axon", "simulate_axons"),
     benchmark:
         benchmark_file("axon", "simulate_axons")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -181,6 +183,7 @@ rule simulate_white_matter:
         log_file("axon", "simulate_white_matter"),
     benchmark:
         benchmark_file("axon", "simulate_white_matter")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -210,6 +213,7 @@ rule simulate_variant:
         benchmark_file("axon", "simulate_{variant}")
     wildcard_constraints:
         variant="other_sex|other_criterion",
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -238,6 +242,7 @@ rule measure_noise_floor:
         log_file("axon", "measure_noise_floor"),
     benchmark:
         benchmark_file("axon", "measure_noise_floor")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -270,6 +275,7 @@ rule verify_axon:
         log_file("axon", "verify_axon"),
     benchmark:
         benchmark_file("axon", "verify_axon")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -392,6 +398,7 @@ rule measure_sensitivity:
         log_file("axon", "measure_sensitivity"),
     benchmark:
         benchmark_file("axon", "measure_sensitivity")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -422,6 +429,7 @@ rule compare_criteria:
         log_file("axon", "compare_criteria"),
     benchmark:
         benchmark_file("axon", "compare_criteria")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -487,6 +495,7 @@ rule compare_samplings:
         log_file("axon", "compare_samplings"),
     benchmark:
         benchmark_file("axon", "compare_samplings")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
