@@ -35,9 +35,10 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow"
 
-# Fifty rounds of kills at seeded random moments; prints how many cases were recomputed, lost or doubled.
+# Fifty kills at seeded random moments in the farm alone, then over the three studies; what was recomputed, lost or doubled.
 test-faults: setup
 	$(BIN)/python benchmarks/farm.py --kill-rounds 50
+	$(BIN)/python benchmarks/faults.py --rounds 50
 
 # The studies through a real one-node SLURM, with accounting and without; its Debian packages come where they may.
 test-slurm: setup

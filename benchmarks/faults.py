@@ -16,10 +16,8 @@ networks and verified parts. None of it may be made again.
 from __future__ import annotations
 
 import argparse
-import base64
 import collections
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -29,17 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
-import numpy as np
 import psutil
 import yaml
-
-from understudy.farm.frames import scan_frames
-from understudy.farm.shards import shard_files
+from finished_work import Finished, content, differences, finished
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow", "envs", "pyproject.toml")
@@ -52,10 +45,6 @@ LONGEST_WAIT_S = 15.0
 # A kind of process that does not show up for so long is given up for any that is there.
 PATIENCE_S = 10.0
 WRONG = ("jobs_made_again", "cases_lost", "cases_doubled", "pieces_made_again", "different_results", "survivors")
-# Results that hold times, and all that is drawn or told from them; the numbers behind are compared themselves.
-TOLD = re.compile(r"(\.prov\.json|(^|/)(report\.\w+|audit\.json)|/figures/[^/]+)$")
-BOOKKEEPING = {".work", "logs", "benchmarks", "config"}
-TIMES = re.compile(r"(^|[_./])(s|seconds|ms|time|timing|cost|duration|speed_?up|rounds)($|[_./])")
 
 
 @dataclass
@@ -79,67 +68,18 @@ class Tally:
         return {**vars(self), "kills": dict(sorted(self.kills.items()))}
 
 
-@dataclass(frozen=True)
-class Finished:
-    """What a run has finished at one moment.
-
-    Attributes
-    ----------
-    jobs : record -> its job's number, of jobs that Snakemake noted as done.
-    unnoted : the same of jobs that ended, but whose end Snakemake has not noted: it runs them again.
-    cases : (shard folder, case) -> digests of its whole records.
-    pieces : checkpoint or verified part -> inode and time of its last change.
-    """
-
-    jobs: dict[str, str]
-    unnoted: dict[str, str]
-    cases: dict[tuple[str, int], list[bytes]]
-    pieces: dict[str, tuple[int, int]]
-
-
-def finished(folder: Path) -> Finished:
-    """What the run below the project ``folder`` has finished now."""
-    run = folder / "results" / RUN
-    begun = {
-        base64.b64decode(marker.name).decode()
-        for marker in (folder / ".snakemake/incomplete").rglob("*")
-        if marker.is_file()
-    }
-    jobs: dict[str, str] = {}
-    unnoted: dict[str, str] = {}
-    for record in sorted(run.rglob("*.prov.json")):
-        with contextlib.suppress(ValueError, FileNotFoundError):
-            content = json.loads(record.read_text())
-            outputs = [f"results/{RUN}/{output['path']}" for output in content["outputs"]]
-            if all((folder / output).exists() for output in outputs):
-                noted = not begun & {*outputs, record.relative_to(folder).as_posix()}
-                (jobs if noted else unnoted)[record.relative_to(run).as_posix()] = content["job"]
-    cases = collections.defaultdict(list)
-    pieces = {}
-    for path in sorted((run / ".work").rglob("*")):
-        if path.parent.name == "attempts" or not path.is_file():
-            continue
-        if path.suffix in (".pt", ".json") and not path.name.startswith((".", "owner", "farm")):
-            status = path.stat()
-            pieces[path.relative_to(run).as_posix()] = (status.st_ino, status.st_mtime_ns)
-        if path.name == "farm.json":
-            for _, shard in shard_files(path.parent):
-                for frame in scan_frames(shard, verify=True)[0]:
-                    cases[path.parent.relative_to(run).as_posix(), frame.case].append(frame.digest)
-    return Finished(jobs, unnoted, dict(cases), pieces)
-
-
 def compare(before: Finished, after: Finished, tally: Tally) -> None:
     """Note what was finished before and was made again, lost or doubled since."""
     tally.jobs_kept += len(before.jobs)
     tally.cases_kept += len(before.cases)
     tally.pieces_kept += len(before.pieces)
-    for what, old, new in (("jobs", before.jobs, after.jobs | after.unnoted), ("pieces", before.pieces, after.pieces)):
+    present = after.jobs | after.unnoted
+    for what, old, new in (("jobs", before.jobs, present), ("pieces", before.pieces, after.pieces)):
         for name, mark in old.items():
             if new.get(name) != mark:
                 print(f"  made again: {name}")
                 setattr(tally, f"{what}_made_again", getattr(tally, f"{what}_made_again") + 1)
-    tally.jobs_not_yet_noted += sum(after.jobs.get(name) != job for name, job in before.unnoted.items())
+    tally.jobs_not_yet_noted += sum(present.get(name) != job for name, job in before.unnoted.items())
     for (place, case), digests in before.cases.items():
         if digests[0] not in after.cases.get((place, case), ()):
             print(f"  lost: case {case} of {place}")
@@ -201,51 +141,6 @@ class Run:
     def attempts(self) -> int:
         """Size of the log of attempts: it grows when a job begins."""
         return sum(path.stat().st_size for path in (self.results / ".work/attempts").glob("*.jsonl"))
-
-    def content(self) -> dict[str, str]:
-        """Digest of every number in every result that is not a time, by file and name."""
-        found = {}
-        for path in sorted(self.results.rglob("*")):
-            name = path.relative_to(self.results).as_posix()
-            if path.is_file() and not BOOKKEEPING & set(path.relative_to(self.results).parts) and not TOLD.search(name):
-                for leaf, digest in leaves(path):
-                    if not TIMES.search(f"{path.stem}.{leaf}"):
-                        found[f"{name}: {leaf}"] = digest
-        return found
-
-
-def leaves(path: Path) -> Iterator[tuple[str, str]]:
-    """(name, digest) of what is in a file: of a JSON or HDF5 file every entry, of others the whole."""
-    if path.suffix == ".json":
-        yield from _entries("", json.loads(path.read_text()))
-    elif path.suffix == ".h5":
-        with h5py.File(path) as file:
-            names: list[str] = [""]
-            file.visit(names.append)
-            for name in names:
-                item = file[name] if name else file
-                for attribute, value in item.attrs.items():
-                    yield f"{name}.{attribute}", _digest(np.asarray(value))
-                if isinstance(item, h5py.Dataset):
-                    yield name, _digest(np.asarray(item[()]))
-    else:
-        yield "", hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _entries(name: str, content) -> Iterator[tuple[str, str]]:
-    if isinstance(content, dict) and content:
-        for key, value in content.items():
-            yield from _entries(f"{name}.{key}", value)
-    elif isinstance(content, list) and any(isinstance(value, dict | list) for value in content):
-        for number, value in enumerate(content):
-            yield from _entries(f"{name}.{number}", value)
-    else:
-        yield name, json.dumps(content, sort_keys=True)
-
-
-def _digest(values: np.ndarray) -> str:
-    raw = values.tobytes() if values.dtype != object else repr(values.tolist()).encode()
-    return hashlib.sha256(f"{values.dtype} {values.shape}".encode() + raw).hexdigest()
 
 
 def below(pid: int) -> list[psutil.Process]:
@@ -322,11 +217,6 @@ def disturb(run: Run, tally: Tally, draw: random.Random, first: bool) -> bool:
     return False
 
 
-def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:
-    """Names of entries that are missing, new or other than expected."""
-    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-
-
 def rounds(count: int, seed: int, keep: Path | None) -> Tally:
     """Kill this many times; random choices follow from ``seed``, what they hit from the machine."""
     draw = random.Random(seed)
@@ -337,7 +227,7 @@ def rounds(count: int, seed: int, keep: Path | None) -> Tally:
         start = time.monotonic()
         if run.begin(first=True).wait():
             raise RuntimeError(f"the undisturbed run failed; see {run.folder}/output.log")
-        expected = run.content()
+        expected = content(run.results)
         print(f"undisturbed: {len(expected):,} entries to compare, {time.monotonic() - start:.0f} s", flush=True)
         ended, before = True, Finished({}, {}, {}, {})
         while sum(tally.kills.values()) < count or not ended:
@@ -350,14 +240,14 @@ def rounds(count: int, seed: int, keep: Path | None) -> Tally:
                 ended = run.begin(first=False).wait() == 0
                 if not ended:
                     raise RuntimeError(f"the last resume failed; see {run.folder}/output.log")
-            after = finished(run.folder)
+            after = finished(run.folder, run.results)
             compare(before, after, tally)
             before = after
             jobs, cases = len(after.jobs), len(after.cases)
             told = ", ".join(f"{name} {number}" for name, number in sorted(tally.kills.items()))
             print(f"{sum(tally.kills.values())} kills ({told}): {jobs} jobs, {cases} cases finished", flush=True)
             if ended:
-                other = differences(expected, run.content())
+                other = differences(expected, content(run.results))
                 for name in other[:10]:
                     print(f"  different: {name}")
                 tally.different_results += len(other)

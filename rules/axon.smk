@@ -103,6 +103,7 @@ rule simulate_impacts:
         log_file("axon", "simulate_impacts"),
     benchmark:
         benchmark_file("axon", "simulate_impacts")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -157,6 +158,7 @@ rule simulate_axons:
         log_file("axon", "simulate_axons"),
     benchmark:
         benchmark_file("axon", "simulate_axons")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -185,6 +187,7 @@ rule simulate_white_matter:
         log_file("axon", "simulate_white_matter"),
     benchmark:
         benchmark_file("axon", "simulate_white_matter")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -214,6 +217,7 @@ rule simulate_variant:
         benchmark_file("axon", "simulate_{variant}")
     wildcard_constraints:
         variant="other_sex|other_criterion",
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -242,6 +246,7 @@ rule measure_noise_floor:
         log_file("axon", "measure_noise_floor"),
     benchmark:
         benchmark_file("axon", "measure_noise_floor")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -274,6 +279,7 @@ rule verify_axon:
         log_file("axon", "verify_axon"),
     benchmark:
         benchmark_file("axon", "verify_axon")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -397,6 +403,7 @@ rule measure_sensitivity:
         log_file("axon", "measure_sensitivity"),
     benchmark:
         benchmark_file("axon", "measure_sensitivity")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -428,6 +435,7 @@ rule compare_criteria:
         log_file("axon", "compare_criteria"),
     benchmark:
         benchmark_file("axon", "compare_criteria")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -495,6 +503,7 @@ rule compare_samplings:
         log_file("axon", "compare_samplings"),
     benchmark:
         benchmark_file("axon", "compare_samplings")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1

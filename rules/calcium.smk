@@ -50,6 +50,7 @@ rule simulate_courses:
         log_file("calcium", "simulate_courses"),
     benchmark:
         benchmark_file("calcium", "simulate_courses")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -80,6 +81,7 @@ rule train_receptors:
         log_file("calcium", "train_receptors"),
     benchmark:
         benchmark_file("calcium", "train_receptors")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -109,6 +111,7 @@ rule simulate_hybrid:
         log_file("calcium", "simulate_hybrid"),
     benchmark:
         benchmark_file("calcium", "simulate_hybrid")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -137,6 +140,7 @@ rule compare_channels:
         log_file("calcium", "compare_channels"),
     benchmark:
         benchmark_file("calcium", "compare_channels")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -165,6 +169,7 @@ rule design_waves:
         log_file("calcium", "design_waves"),
     benchmark:
         benchmark_file("calcium", "design_waves")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -219,6 +224,7 @@ rule verify_calcium:
         log_file("calcium", "verify_calcium"),
     benchmark:
         benchmark_file("calcium", "verify_calcium")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1

@@ -150,6 +150,11 @@ if DEVICE == "cuda":
         GPU_RESOURCES["slurm_partition"] = CONFIGURATION.execution.gpu_partition
 
 
+# A job on all ranks needs every core free at once: such jobs first, while there are any, and of the others the long ones
+# early, so that short ones are left to fill the cores in the end.
+ON_ALL_RANKS, LONG = 20, 10
+
+
 def external(path):
     """A file that is not the project's: as it is named, or below ``data_dir``."""
     path = Path(path)

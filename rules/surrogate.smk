@@ -41,6 +41,7 @@ rule cross_validate_surrogate:
         log_file("{study}", "cross_validate_surrogate"),
     benchmark:
         benchmark_file("{study}", "cross_validate_surrogate")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -70,6 +71,7 @@ rule measure_learning_curve:
         log_file("{study}", "measure_learning_curve"),
     benchmark:
         benchmark_file("{study}", "measure_learning_curve")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1

@@ -92,6 +92,7 @@ rule build_cells:
         log_file("tms", "build_cells"),
     benchmark:
         benchmark_file("tms", "build_cells")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -173,6 +174,7 @@ rule simulate_fields:
         log_file("tms", "simulate_fields"),
     benchmark:
         benchmark_file("tms", "simulate_fields")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -235,6 +237,7 @@ rule simulate_thresholds:
         log_file("tms", "simulate_thresholds"),
     benchmark:
         benchmark_file("tms", "simulate_thresholds")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -268,6 +271,7 @@ rule measure_threshold_noise:
         log_file("tms", "measure_threshold_noise"),
     benchmark:
         benchmark_file("tms", "measure_threshold_noise")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -298,6 +302,7 @@ rule map_directions:
         log_file("tms", "map_directions"),
     benchmark:
         benchmark_file("tms", "map_directions")
+    priority: ON_ALL_RANKS
     conda:
         "../envs/environment.yaml"
     threads: RANKS
@@ -367,6 +372,7 @@ rule map_thresholds:
         log_file("tms", "map_thresholds"),
     benchmark:
         benchmark_file("tms", "map_thresholds")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -436,6 +442,7 @@ rule verify_tms:
         log_file("tms", "verify_tms"),
     benchmark:
         benchmark_file("tms", "verify_tms")
+    priority: LONG
     conda:
         "../envs/environment.yaml"
     threads: 1

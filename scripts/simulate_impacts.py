@@ -65,6 +65,8 @@ def run(arguments: Namespace) -> None:
             blocks=blocks,
             simulate=simulate,
             label="impacts",
+            numbers=("strain", "balance"),
+            describe=lambda case: f"impact {impacts[case].label}",
             recompute=arguments.recompute,
         )
         if this.job is not None:

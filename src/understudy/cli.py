@@ -6,7 +6,9 @@ import argparse
 import importlib
 import importlib.util
 import json
+import os
 import secrets
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -324,6 +326,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command_line.error("only resume takes options after --")
     try:
         status = parsed.function(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. What Python still holds must not be written at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2

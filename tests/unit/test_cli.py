@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,15 @@ def test_no_published_model_is_said(predictions: list[Path], capsys: pytest.Capt
     assert predictions == []
     assert status("predict", "heart", *PREDICT[2:]) == 2
     assert "study: found 'heart'; accepted are axon, calcium, tms" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    # A long answer, without a run that it would be of; the docstring is the command's help.
+    answer = "def long(_):\n    'Help.'\n    print('x' * 10**6)\n"
+    program = f"from understudy import cli\n{answer}cli._trace = long\ncli.main(['trace', 'file'])"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.read(1) == "x"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE

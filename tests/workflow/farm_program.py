@@ -104,6 +104,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--factor", type=float, default=1.0, help="the physics' parameter")
     parser.add_argument("--payload", type=int, default=0, help="extra bytes per result")
     parser.add_argument("--fail", type=int, nargs="*", default=[], help="cases that raise")
+    parser.add_argument("--nan", type=int, nargs="*", default=[], help="cases whose result is NaN")
     parser.add_argument("--largest-failed", type=int, default=0)
     parser.add_argument("--coupled", action="store_true")
     parser.add_argument("--recompute", action="store_true")
@@ -136,7 +137,10 @@ def run(arguments: argparse.Namespace) -> None:
             if case in arguments.fail:
                 raise FloatingPointError(f"no equilibrium in case {case}")
             log.add("end", case)
-            yield case, {**result(case, arguments.factor), "extra": np.zeros(arguments.payload, dtype=np.uint8)}
+            found = result(case, arguments.factor)
+            if case in arguments.nan:
+                found["target"][0] = np.nan
+            yield case, {**found, "extra": np.zeros(arguments.payload, dtype=np.uint8)}
 
     with together(comm):
         if comm.rank == arguments.break_rank:
@@ -151,6 +155,7 @@ def run(arguments: argparse.Namespace) -> None:
             recompute=arguments.recompute,
             largest_failed=arguments.largest_failed,
             coupled=arguments.coupled,
+            numbers=("target",),
             describe=lambda case: f"peak {case / 10:.1f}",
         )
         if comm.rank == 0:

@@ -1,5 +1,6 @@
 """The farm under real MPI ranks: the same file on any number of them, exact resume, and plain errors."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from understudy.farm.frames import scan_frames
@@ -145,6 +147,18 @@ def test_failed_cases_are_recorded_named_last_and_not_tried_again(farm):
     assert farm.started() == [] and farm.dataset.exists()
 
 
+@pytest.mark.parametrize("coupled", [False, True])
+def test_a_nan_from_the_physics_is_a_failed_case_with_its_inputs_and_spoils_no_other(farm, coupled):
+    words = ["--nan", 9, *(["--coupled"] if coupled else [])]
+    stderr = farm.run(*words, ranks=1, launcher=False, status=2)
+    assert "1 of 40 cases failed" in stderr
+    assert "case 9 (peak 0.9): the physics gave NaN in target" in stderr
+    assert farm.started() == list(range(40)), "nothing is computed twice for it"
+    farm.forget()
+    farm.run(*words, "--largest-failed", 1, ranks=1, launcher=False)
+    assert farm.started() == [] and farm.dataset.exists()
+
+
 def test_a_second_writer_is_refused_while_the_first_goes_on(farm):
     words = ["--folder", farm.shards, "--log", farm.log, "--seconds", 0.02, "--dataset", farm.dataset]
     command = [str(word) for word in (sys.executable, PROGRAM, *words)]
@@ -175,6 +189,46 @@ def test_full_disk_ends_all_ranks_with_folder_and_bytes_and_the_rest_resumes(far
     farm.forget()
     farm.run(*arguments)
     assert farm.started() == sorted(set(range(40)) - set(written))
+
+
+def test_a_disk_that_is_full_indeed_loses_nothing_and_once_there_is_room_the_rest_follows(tmp_path):
+    farm = Farm(tmp_path)
+    farm.shards.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", farm.shards], capture_output=True).returncode:
+        pytest.skip("a small disk needs the right to mount")
+    try:
+        stderr = farm.run("--payload", 5000, status=2)
+        (key_folder,) = farm.key_folders()
+        assert f"{key_folder}: no room for the 52" in stderr and "No space left on device" in stderr
+        assert stderr.count("error:") == 1
+        written = set(farm.cases())
+        assert 2 <= len(written) < 40
+        subprocess.run(["mount", "-o", "remount,size=10m", farm.shards], check=True)
+        farm.forget()
+        farm.run("--payload", 5000)
+        assert farm.started() == sorted(set(range(40)) - written)
+    finally:
+        subprocess.run(["umount", farm.shards], check=True)
+
+
+def test_a_cancelled_job_ends_and_goes_on_with_what_is_missing(farm):
+    """SIGTERM to everything, as a scheduler sends it to a job that is cancelled or past its time."""
+    words = ["--ranks", 2, "--folder", farm.shards, "--log", farm.log, "--seconds", 0.05, "--dataset", farm.dataset]
+    command = [str(word) for word in (MPIEXEC, "-n", 2, sys.executable, PROGRAM, *words)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as job:
+        while len(farm.events("end")) < 6:
+            assert job.poll() is None
+        family = psutil.Process(job.pid).children(recursive=True)
+        for process in [psutil.Process(job.pid), *family]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        assert job.wait(timeout=20) != 0
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    finished = set(farm.cases())
+    assert len(finished) >= 4 and not farm.dataset.exists()
+    farm.forget()
+    farm.run()
+    assert farm.started() == sorted(set(range(40)) - finished)
 
 
 @pytest.mark.parametrize(("ranks", "launcher"), [(1, True), (1, False), (3, True)])

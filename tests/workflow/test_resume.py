@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from understudy.errors import InputError
-from understudy.provenance.attempts import is_orphan, open_attempts
+from understudy.provenance.attempts import is_orphan, open_attempts, read_attempts
 from understudy.provenance.processes import living_workflows
 from understudy.provenance.resume import end_orphans, latest_run, resume
 
@@ -32,6 +33,15 @@ rule slow:
         "results/small/axon/slow.txt.prov.json",
     shell:
         "{config[python]} scripts/slow.py"
+
+
+rule after:
+    input:
+        "results/small/axon/slow.txt",
+    output:
+        "results/small/axon/after.txt",
+    shell:
+        "echo done > {output}"
 """
 
 PROGRAM = """
@@ -134,6 +144,66 @@ def test_job_started_by_hand_is_not_ended(project: Path) -> None:
     assert program.poll() is None
     (project / "wait").unlink()
     assert program.wait(timeout=30) == 0
+
+
+def finish(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    words = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    return subprocess.run(
+        [*words, "--config", f"python={sys.executable}"], cwd=project, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_second_snakemake_is_refused_and_the_first_goes_on(project: Path) -> None:
+    first = start(project)
+    second = finish(project)
+    assert second.returncode != 0 and "cannot be locked" in second.stderr
+    with pytest.raises(InputError, match=f"Snakemake .*{first.pid}"):
+        resume(project / "results/small", folder=project)
+    (project / "wait").unlink()
+    assert first.wait(timeout=60) == 0
+    assert [line["event"] for line in read_attempts(project / "results/small/.work")] == ["start", "end"]
+
+
+def test_a_clock_set_back_stops_a_run_and_resume_mends_it(project: Path) -> None:
+    """What was made before the clock was set back by an hour bears times that are yet to come."""
+    (project / "wait").unlink()
+    assert finish(project).returncode == 0
+    results = project / "results/small"
+    later = time.time() + 3600
+    for path in results.rglob("*"):
+        os.utime(path, (later, later))
+    stopped = finish(project, "results/small/axon/after.txt")
+    assert stopped.returncode != 0 and "older modification time" in stopped.stdout + stopped.stderr
+    told: list[str] = []
+    assert resume(results, ["--quiet", "all"], folder=project, tell=told.append) == 0
+    assert any("the clock was set back" in line for line in told)
+    assert finish(project, "results/small/axon/after.txt").returncode == 0
+    assert (results / "axon/after.txt").exists()
+    assert [line["event"] for line in read_attempts(results / ".work")] == ["start", "end"], "nothing ran twice"
+    told.clear()
+    resume(results, ["--quiet", "all"], folder=project, tell=told.append)
+    assert not any("clock" in line for line in told)
+
+
+def test_read_only_results_are_named_and_stay(project: Path) -> None:
+    """A file system mounted read-only: permissions alone do not stop root."""
+    (project / "wait").unlink()
+    assert finish(project).returncode == 0
+    results = project / "results"
+    command = [sys.executable, str(project / "scripts/slow.py")]
+    inside = 'mount --bind results results && mount -o remount,bind,ro results && exec "$@"'
+    isolated = ["unshare", "--mount", "sh", "-c", inside, "sh"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*isolated, "true"], cwd=project, capture_output=True).returncode
+    ):
+        pytest.skip("a read-only mount needs unshare and the right to mount")
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*")}
+    (results / "small/axon/slow.txt").unlink()
+    before.pop(results / "small/axon/slow.txt")
+    refused = subprocess.run([*isolated, *command], cwd=project, capture_output=True, text=True)
+    assert refused.returncode != 0 and "cannot be written (Read-only file system)" in refused.stderr
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*")}.keys() == before.keys()
 
 
 def test_latest_run_is_found(project: Path) -> None:

@@ -72,6 +72,7 @@ def farm_axons(
         simulate=simulate,
         label=label,
         largest_failed=largest_failed,
+        numbers=("outputs",),
         recompute=recompute,
         **options,
     )

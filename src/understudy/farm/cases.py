@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +98,7 @@ def run_cases(
     recompute: bool = False,
     largest_failed: int = 0,
     coupled: bool = False,
+    numbers: Collection[str] = (),
     describe: Callable[[int], str] | None = None,
 ) -> FarmSummary:
     """Compute every case of every block that ``folder/<key>`` does not hold yet. Collective.
@@ -115,6 +116,7 @@ def run_cases(
     largest_failed : how many cases may fail.
     coupled : the kernel's arithmetic couples the cases of a block: ``simulate`` always gets whole blocks, and a block
         fails as a whole.
+    numbers : arrays of a result that must not hold NaN; a case of which one does has failed.
     describe : inputs of a case in words, recorded with its failure.
 
     Returns
@@ -144,7 +146,7 @@ def run_cases(
     watcher = monitor.start_monitor(_plan(key_folder, label, blocks, pending, done, attempt.number)) if owner else None
     start, cpu_start = time.monotonic(), time.process_time()
     try:
-        work = _work(comm, key_folder, attempt.number, pending, done, simulate, coupled, describe)
+        work = _work(comm, key_folder, attempt.number, pending, done, simulate, coupled, numbers, describe)
         request = comm.Ibarrier()
         wait_asleep(request.Test)
         seconds, cpu_s = time.monotonic() - start, time.process_time() - cpu_start
@@ -240,6 +242,7 @@ def _work(
     done: set[int],
     simulate: Simulate,
     coupled: bool,
+    numbers: Collection[str],
     describe: Callable[[int], str] | None,
 ) -> _Work:
     """Claim blocks and compute their missing cases until none is left or a rank gives up."""
@@ -251,7 +254,7 @@ def _work(
             for block in claims.claimed_blocks(claim_folder, pending):
                 begin = time.monotonic()
                 requested = block.cases if coupled else [case for case in block.cases if case not in done]
-                for case, kind, payload in _records(simulate, requested, coupled, describe):
+                for case, kind, payload in _records(simulate, requested, coupled, numbers, describe):
                     if case in done:
                         continue
                     writer.append(kind, case, payload)
@@ -272,7 +275,11 @@ def _work(
 
 
 def _records(
-    simulate: Simulate, requested: Sequence[int], coupled: bool, describe: Callable[[int], str] | None
+    simulate: Simulate,
+    requested: Sequence[int],
+    coupled: bool,
+    numbers: Collection[str],
+    describe: Callable[[int], str] | None,
 ) -> Iterator[tuple[int, int, bytes]]:
     """(case, kind, payload) of every requested case, as each is finished."""
     left = list(requested)
@@ -293,20 +300,28 @@ def _records(
             raise RuntimeError(f"simulate yielded case {case}, which was not asked for or had been yielded before")
         payload = shards.encode_arrays(arrays)
         left.remove(case)
-        yield case, frames.RESULT, payload
+        bad = [name for name in numbers if np.isnan(arrays[name]).any()]
+        if bad:
+            reason = f"the physics gave NaN in {', '.join(bad)}"
+            yield case, frames.FAILURE, shards.encode_failure(_failure(case, reason, describe))
+        else:
+            yield case, frames.RESULT, payload
     if error is None and left:
         raise RuntimeError(f"simulate ended without a result for cases {left}")
     if error is None:
         return
     if len(left) > 1 and not coupled:
         for case in left:
-            yield from _records(simulate, [case], coupled, describe)
+            yield from _records(simulate, [case], coupled, numbers, describe)
         return
     text = "".join(traceback.format_exception(error))
     for case in left:
-        reason = f"{type(error).__name__}: {error}"
-        failure = Failure(case, reason, describe(case) if describe else "", text)
+        failure = _failure(case, f"{type(error).__name__}: {error}", describe, text)
         yield case, frames.FAILURE, shards.encode_failure(failure)
+
+
+def _failure(case: int, reason: str, describe: Callable[[int], str] | None, text: str = "") -> Failure:
+    return Failure(case, reason, describe(case) if describe else "", text)
 
 
 def _stop_others(comm) -> list:

@@ -105,18 +105,21 @@ def launcher_of(pid: int) -> ProcessIdentity | None:
     return found
 
 
-def _is_snakemake(process: psutil.Process) -> bool:
+def is_snakemake(process: psutil.Process) -> bool:
+    """Whether a process is Snakemake itself, started by its name or by ``python -m snakemake``."""
     try:
-        words = process.cmdline()[:3]
+        command = process.cmdline()
     except psutil.Error:
         return False
-    return any(os.path.basename(word) == "snakemake" for word in words)
+    # Options of Python and the script's path come first; a target or a file named snakemake does not count.
+    head = [os.path.basename(word) for word in command[:2]]
+    return "snakemake" in head or any(command[i : i + 2] == ["-m", "snakemake"] for i in range(1, min(4, len(command))))
 
 
 def workflow_of(pid: int) -> ProcessIdentity | None:
     """The nearest living Snakemake above a process, None without one."""
     for parent in _ancestors(pid):
-        if _is_snakemake(parent):
+        if is_snakemake(parent):
             try:
                 return identify(parent.pid)
             except ProcessLookupError:

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import psutil
 
-from understudy.farm.processes import ProcessIdentity
-
-
-def is_snakemake(process: psutil.Process) -> bool:
-    """Whether a process is Snakemake itself, started by its name or by ``python -m snakemake``."""
-    try:
-        command = process.cmdline()
-    except psutil.Error:
-        return False
-    if process.pid == os.getpid() or not command:
-        return False
-    # Options of Python and the script's path come first; a target or a file named snakemake does not count.
-    head = [Path(part).name for part in command[:2]]
-    return "snakemake" in head or any(command[i : i + 2] == ["-m", "snakemake"] for i in range(1, min(4, len(command))))
+from understudy.farm.processes import ProcessIdentity, is_snakemake
 
 
 def living_workflows(folder: Path) -> list[int]:
-    """Process numbers of the Snakemakes that work in ``folder``, other than those above the caller."""
-    own = {parent.pid for parent in psutil.Process().parents()}
+    """Process numbers of the Snakemakes that work in ``folder``, other than the caller and those above it."""
+    this = psutil.Process()
+    own = {this.pid, *(parent.pid for parent in this.parents())}
     found = []
     for process in psutil.process_iter():
         if process.pid in own or not is_snakemake(process):

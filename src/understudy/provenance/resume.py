@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,6 +90,21 @@ def _locked(folder: Path) -> bool:
     return locks.is_dir() and any(locks.iterdir())
 
 
+def _bring_times_back(run_folder: Path, tell: Tell) -> None:
+    """Give results that bear a time yet to come the present one: Snakemake stops where an input looks newer than what
+    is made from it."""
+    now = time.time()
+    later = [
+        path
+        for path in run_folder.rglob("*")
+        if path.is_file() and WORK_FOLDER not in path.parts and path.stat().st_mtime > now + 1
+    ]
+    for path in later:
+        os.utime(path, (now, now))
+    if later:
+        tell(f"{len(later)} files bear a time that is yet to come, the clock was set back: they get the present one")
+
+
 def resume(run_folder: Path, extra: Sequence[str] = (), folder: Path | None = None, tell: Tell = print) -> int:
     """Continue a run as it was started.
 
@@ -115,6 +132,7 @@ def resume(run_folder: Path, extra: Sequence[str] = (), folder: Path | None = No
         raise InputError(f"{folder}: Snakemake (process {numbers}) works here; accepted is a folder where none does")
     if end_orphans(run_folder, tell) == 0:
         tell("no job outlived its Snakemake")
+    _bring_times_back(run_folder, tell)
     snakemake = [sys.executable, "-m", "snakemake"]
     arguments = snakemake_arguments(run_folder)
     targets = [str(target) for target in recorded_command(run_folder).get("targets") or []]

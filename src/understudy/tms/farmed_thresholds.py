@@ -254,6 +254,7 @@ def farm_thresholds(
         simulate=simulate,
         label=label,
         largest_failed=largest_failed,
+        numbers=("threshold",),
         recompute=recompute,
         # Inputs of a block come from one matrix product, whose rounding depends on its size.
         coupled=True,
