@@ -98,7 +98,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
         Work(
             "compare_channels",
             farmed={
-                f"{channels.fit}_fits": _CHANNELS,
+                f"{channels.fit}_fits": _CHANNELS * channels.starts,
                 "observed": _OBSERVED * channels.observed * channels.intervals * channels.observed_iterations / 1e6,
                 "protocols": _CHANNELS * (channels.training + channels.heldout) * channels.intervals / 1e3,
             },
