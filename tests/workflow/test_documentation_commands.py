@@ -72,7 +72,8 @@ def run(block: Block, project: Project) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        # Below the limit of a test; a first call compiles kernels.
+        timeout=540,
     )
     said = f"{block.page}:\n{block.text}\n{done.stdout}"
     assert done.returncode == block.status, said
