@@ -174,7 +174,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"run {plan['run']}: {total['jobs']} jobs, {total['core_hours']:.2f} core hours, "
         f"{duration(total['wall_s'])} on {machine['ranks']} ranks, {nodes}",
         f"memory at most {size(total['largest_memory_MB'])} for all ranks of one job",
-        f"disk {size(total['results_MB'])} of results, {size(total['disk_MB'])} with the shards until the run has ended",
+        f"disk {size(total['results_MB'])} of results, {size(total['disk_MB'])} with shards until the run has ended",
         f"longest chain: {path}",
     ]
     if plan["limits"]:
