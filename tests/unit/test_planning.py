@@ -231,7 +231,8 @@ def test_plan_prints_stages_totals_and_json(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--ranks", "0"), "--ranks: found 0"),
+        (("--ranks", "0"), "execution.ranks: found 0"),
+        (("--ranks", "6400", "--nodes", "100"), "execution.ranks: found 6400"),
         (("--nodes", "3", "--ranks", "2"), "at least one rank for each"),
         (("--opens-per-s", "0"), "--opens-per-s: found 0"),
         (("nothing.yaml",), "nothing.yaml: cannot be read"),

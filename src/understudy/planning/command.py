@@ -36,9 +36,8 @@ def run(arguments: Namespace) -> int:
     return _plan(arguments)
 
 
-def _machine(arguments: Namespace, configuration: Any) -> Machine:
-    ranks = arguments.ranks if arguments.ranks is not None else configuration.execution.ranks
-    for name, value in (("--ranks", ranks), ("--nodes", arguments.nodes), ("--cores", arguments.cores)):
+def _machine(arguments: Namespace, ranks: int) -> Machine:
+    for name, value in (("--nodes", arguments.nodes), ("--cores", arguments.cores)):
         if value is not None and value < 1:
             raise InputError(f"{name}: found {value}; accepted is at least 1")
     for name in ("opens_per_s", "bandwidth_MB_per_s"):
@@ -60,11 +59,12 @@ def _machine(arguments: Namespace, configuration: Any) -> Machine:
 
 
 def _plan(arguments: Namespace) -> int:
-    configuration = read_configuration(arguments.configuration)
+    over = {} if arguments.ranks is None else {"execution": {"ranks": arguments.ranks}}
+    configuration = read_configuration(arguments.configuration, over=over)
     plan = make_plan(
         configuration.run,
         estimates(configuration, study_works(configuration)),
-        _machine(arguments, configuration),
+        _machine(arguments, configuration.execution.ranks),
     )
     print(json.dumps(plan, indent=2) if arguments.json else plan_text(plan))
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,27 @@ def _record_of(records: Mapping[Path, Mapping[str, Any]], study: str, work: Work
     return None
 
 
-def _resumed(attempts: list[dict[str, Any]], record: Mapping[str, Any]) -> bool:
-    """Whether an earlier attempt with the same code began the same outputs: this one may have found its parts."""
+def _earlier(attempts: list[dict[str, Any]], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Starts of earlier attempts with the same code at the same outputs, whose parts this job may have found."""
     outputs = [entry["path"] for entry in record["outputs"]]
-    return any(
-        line["event"] == "start"
+    return [
+        line
+        for line in attempts
+        if line["event"] == "start"
         and line["job"] != record["job"]
         and line["time"] < record["time"]["end"]
         and line.get("code") == record["code"]["fingerprint"]
         and line.get("outputs") == outputs
-        for line in attempts
-    )
+    ]
+
+
+def _first_whole_s(attempts: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> float | None:
+    """Elapsed seconds of the first attempt, which found no parts; None if it did not reach its end."""
+    ends = {line["job"]: line["time"] for line in attempts if line["event"] == "end"}
+    first = earlier[0]
+    if first["job"] not in ends:
+        return None
+    return (parse_time(ends[first["job"]]) - parse_time(first["time"])).total_seconds()
 
 
 def _measured(record: Mapping[str, Any], benchmark: Mapping[str, float] | None, work: Work) -> Measured:
@@ -190,8 +200,13 @@ def read_measurements(run_folder: Path, works: Mapping[str, list[Work]]) -> Meas
             farm = record["notes"].get("farm")
             if farm and farm["reused"]:
                 left_out[f"{study}.{work.rule}"] = f"resumed: {farm['reused']} of {farm['total']} cases were there"
-            elif work.resumes and _resumed(attempts, record):
-                left_out[f"{study}.{work.rule}"] = "resumed: its record tells of its last attempt alone"
+            elif work.resumes and (earlier := _earlier(attempts, record)):
+                first_s = _first_whole_s(attempts, earlier)
+                if first_s is None:
+                    left_out[f"{study}.{work.rule}"] = "resumed: its record tells of its last attempt alone"
+                else:
+                    # No job on one core computes for longer than it lasts.
+                    jobs[study][work.rule] = replace(found, serial_s=first_s, start_s=None, wall_s=None)
             else:
                 jobs[study][work.rule] = found
     jobs[SHARED] = {}

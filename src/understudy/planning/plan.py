@@ -12,6 +12,8 @@ from understudy.planning.report_work import SHARED
 _HOUR_S = 3600.0
 # Shares of a run's time, and of a job's, from which on something is called a limit.
 _LARGE, _WASTED = 0.25, 0.5
+# Limits that the table names.
+_FIRST = 8
 
 
 def _stage(job: Planned) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def limits(jobs: Sequence[Planned], machine: Machine, wall_s: float) -> list[str
         share = job.wall_s / wall_s
         needed_GB = job.estimate.memory_MB * min(job.ranks, machine.cores) / 1e3
         if machine.memory_GB is not None and needed_GB > machine.memory_GB:
-            found.append((10.0, f"{name}: needs {needed_GB:.0f} GB on one node, which has {machine.memory_GB:g} GB"))
+            found.append((10.0, f"{name}: asks for {needed_GB:.0f} GB on one node, which has {machine.memory_GB:g} GB"))
         if work.farmed is not None and job.ranks > work.blocks:
             found.append(
                 (
@@ -171,12 +173,15 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         "",
         f"run {plan['run']}: {total['jobs']} jobs, {total['core_hours']:.2f} core hours, "
         f"{duration(total['wall_s'])} on {machine['ranks']} ranks, {nodes}",
-        f"memory at most {size(total['largest_memory_MB'])} at once by one job; disk {size(total['results_MB'])} of "
-        f"results, {size(total['disk_MB'])} with the shards, which stay until the run has ended",
+        f"memory at most {size(total['largest_memory_MB'])} for all ranks of one job",
+        f"disk {size(total['results_MB'])} of results, {size(total['disk_MB'])} with shards until the run has ended",
         f"longest chain: {path}",
     ]
     if plan["limits"]:
-        lines += ["what limits:", *(f"  {text}" for text in plan["limits"])]
+        first = plan["limits"][:_FIRST]
+        lines += ["what limits:", *(f"  {text}" for text in first)]
+        if len(plan["limits"]) > _FIRST:
+            lines.append(f"  and {len(plan['limits']) - _FIRST} more (--json has them)")
     lines.append("costs were measured on:")
     for study, runs in plan["calibration"].items():
         lines.append(f"  {study}: " + "; ".join(f"{run} ({where})" for run, where in runs.items()))
