@@ -43,7 +43,7 @@ test-faults: setup
 # The studies through a real one-node SLURM, with accounting and without; its Debian packages come where they may.
 test-slurm: setup
 	$(BIN)/python tests/slurm/one_node.py --install
-	$(BIN)/python -m pytest -m "slurm" tests/slurm
+	$(BIN)/python -m pytest -m "slurm" -rs tests/slurm
 
 bench: setup
 	$(BIN)/python benchmarks/axon_mechanics.py
