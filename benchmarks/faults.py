@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from finished_work import Finished, content, differences, finished
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow", "envs", "pyproject.toml")
-CONFIGURATIONS = ("tiny.yaml", "tiny_tms.yaml", "tiny_calcium.yaml")
+CONFIGURATIONS = {"axon": "tiny.yaml", "tms": "tiny_tms.yaml", "calcium": "tiny_calcium.yaml"}
 RUN = "faults"
 VICTIMS = ("snakemake", "launcher", "rank", "trainer", "other program", "cancelled")
 TRAINERS = re.compile(r"scripts/(train|cross_validate|measure_learning_curve|compare)_?\w*\.py")
@@ -91,9 +92,9 @@ def compare(before: Finished, after: Finished, tally: Tally) -> None:
 
 
 class Run:
-    """The three studies below one project folder."""
+    """Studies at their smallest scale below one project folder."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, studies: Sequence[str]):
         self.folder = folder
         for part in PARTS:
             source = REPOSITORY / part
@@ -103,11 +104,11 @@ class Run:
             else:
                 folder.mkdir(exist_ok=True)
                 shutil.copy2(source, folder / part)
-        content: dict = {"execution": {"keep_shards": True}}
-        for name in CONFIGURATIONS:
-            content |= yaml.safe_load((REPOSITORY / "tests" / name).read_text())
-        content |= {"run": RUN, "studies": ["axon", "tms", "calcium"]}
-        (folder / "smallest.yaml").write_text(yaml.safe_dump(content))
+        configuration: dict = {"execution": {"keep_shards": True}}
+        for name in CONFIGURATIONS.values():
+            configuration |= yaml.safe_load((REPOSITORY / "tests" / name).read_text())
+        configuration |= {"run": RUN, "studies": list(studies)}
+        (folder / "smallest.yaml").write_text(yaml.safe_dump(configuration))
         self.environment = {
             **os.environ,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -217,13 +218,13 @@ def disturb(run: Run, tally: Tally, draw: random.Random, first: bool) -> bool:
     return False
 
 
-def rounds(count: int, seed: int, keep: Path | None) -> Tally:
+def rounds(count: int, seed: int, studies: Sequence[str], keep: Path | None) -> Tally:
     """Kill this many times; random choices follow from ``seed``, what they hit from the machine."""
     draw = random.Random(seed)
     tally = Tally()
     with contextlib.ExitStack() as stack:
         place = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-faults-")))
-        run = Run(place / "project")
+        run = Run(place / "project", studies)
         start = time.monotonic()
         if run.begin(first=True).wait():
             raise RuntimeError(f"the undisturbed run failed; see {run.folder}/output.log")
@@ -259,11 +260,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50, help="number of kills")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--studies", nargs="+", choices=CONFIGURATIONS, default=list(CONFIGURATIONS))
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     start = time.monotonic()
-    tally = rounds(arguments.rounds, arguments.seed, arguments.keep)
+    tally = rounds(arguments.rounds, arguments.seed, arguments.studies, arguments.keep)
     figures = {**tally.as_json(), "seconds": round(time.monotonic() - start)}
     for name, value in figures.items():
         print(f"{name:>20}: {value}")

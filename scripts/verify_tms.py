@@ -96,13 +96,19 @@ def run(arguments: Namespace) -> None:
 
         tested = {n: cell_under_test(cells[n], segment_um, verification.fields, stream(n)) for n in chosen}
         smallest = min(chosen, key=lambda n: len(tested[n].compartments))
+        # Each cell costs a minute of the usual script, and seconds of fine steps: small runs take the smallest alone.
+        small = verification.fields < 16
+        thorough = [smallest] if small else chosen
 
         def timing() -> dict[str, Any]:
-            # Each cell costs a minute of the usual script; small runs time the smallest alone.
-            some = chosen if verification.fields >= 16 else [smallest]
-            timed = [cell_under_test(cells[n], segment_um, _TIMED_FIELDS, stream(_TIMING + 10 + n)) for n in some]
+            timed = [cell_under_test(cells[n], segment_um, _TIMED_FIELDS, stream(_TIMING + 10 + n)) for n in thorough]
             return time_thresholds(
-                [one.model for one in timed], [one.potentials() for one in timed], waveform, dt_ms, arguments.library
+                [one.model for one in timed],
+                [one.potentials() for one in timed],
+                waveform,
+                dt_ms,
+                arguments.library,
+                rounds=1 if small else 3,
             )
 
         def files() -> dict[str, Any]:
@@ -149,7 +155,7 @@ def run(arguments: Namespace) -> None:
         parts: list[tuple[str, str, Callable[[], dict[str, Any]]]] = [("timing", "timing", timing)]
         for n in chosen:
             name = cells[n].name
-            parts += [
+            parts.append(
                 (
                     f"neuron_{n:03d}",
                     f"NEURON, {name}",
@@ -159,14 +165,17 @@ def run(arguments: Namespace) -> None:
                             linear_range(tested[n], waveform, dt_ms),
                         ]
                     },
-                ),
-                (f"convergence_{n:03d}", f"convergence, {name}", lambda n=n: convergence(n)),
+                )
+            )
+            if n in thorough:
+                parts.append((f"convergence_{n:03d}", f"convergence, {name}", lambda n=n: convergence(n)))
+            parts.append(
                 (
                     f"duration_{n:03d}",
                     f"strength and duration, {name}",
                     lambda n=n: {"found": strength_duration(tested[n], dt_ms, engine.window_ms, DELAY_MS)},
-                ),
-            ]
+                )
+            )
         parts += [
             ("files", "fields through files", files),
             ("gate", "cells", lambda: {"checks": gate_table(cells)}),
