@@ -75,6 +75,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
             farmed={
                 "rates": networks * receptors.samples * receptors.rate_iterations / 1e6,
                 "windows": networks * receptors.windows * receptors.window_steps * receptors.course_iterations / 1e6,
+                "polish": networks * receptors.windows * receptors.window_steps * receptors.polish_iterations / 1e6,
             },
             blocks=networks,
             longest=1.3,
