@@ -23,9 +23,11 @@ from understudy.calcium.hybrid_study import (
     THRESHOLD,
     Contender,
     HybridSettings,
+    chosen_networks,
     contenders,
     heldout_summary,
     recovery_summary,
+    selection_errors,
 )
 from understudy.calcium.reference_cases import front_cable
 from understudy.farm.seeds import case_sequence
@@ -48,12 +50,16 @@ Found = dict[tuple[str, str], dict[str, np.ndarray]]
 def hybrid_settings(stage: dict[str, Any]) -> HybridSettings:
     """The stage's values in the solver's units."""
     own = dict(stage["hybrid"])
-    stream = np.random.default_rng(case_sequence(stage["seed"], STUDY_NUMBER, _STAGE, 0))
+    seeds = [
+        int(np.random.default_rng(case_sequence(stage["seed"], STUDY_NUMBER, _STAGE, k)).integers(2**31))
+        for k in range(2)
+    ]
     return HybridSettings(
         dt_s=own.pop("dt_us") / 1e6,
         steps_s=tuple(value / 1e6 for value in own.pop("steps_us")),
         recovery_gaps_s=tuple(own.pop("recovery_gaps_s")),
-        seed=int(stream.integers(2**31)),
+        seed=seeds[0],
+        selection_seed=seeds[1],
         **own,
     )
 
@@ -122,7 +128,11 @@ def run(arguments: Namespace) -> None:
         seed=stage["seed"],
         overwrite=arguments.overwrite,
     ) as this:
-        tried = contenders(read_networks(arguments.networks))
+        networks = read_networks(arguments.networks)
+        # Each rank for itself: seconds, and the plan of all depends on it.
+        errors = selection_errors(networks, settings.selection_seed, settings.dt_s, settings.spacing_um)
+        chosen = chosen_networks(networks, errors)
+        tried = contenders(networks, chosen)
         first = [own for own in tried if own.is_first]
         plan: list[tuple[Contender | None, str]] = [(None, part) for part in SHARED]
         plan += [(own, part) for own in tried for part in own.parts]
@@ -150,7 +160,9 @@ def run(arguments: Namespace) -> None:
                 if name != EQUATIONS
             }
             channels = {own.name: entry(own, found, settings.threshold_runs) for own in tried}
-            content = {"study": "calcium", "channels": channels, "cost": costs}
+            content = {
+                "study": "calcium", "channels": channels, "cost": costs, "chosen": chosen, "selection": errors
+            }  # fmt: skip
             text = json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False)
             this.job.temporary("summary").write_text(text + "\n")
             write_tree(this.job.temporary("hybrid"), HYBRID, arrays(tried, found, settings.spacing_um))

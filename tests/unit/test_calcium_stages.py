@@ -21,13 +21,17 @@ from understudy.calcium.hybrid_study import (
     FRONT,
     HELDOUT,
     WAVES_ONLY,
+    chosen_networks,
     clamp_part,
     contenders,
     front_part,
     heldout_summary,
     network_name,
     recovery_summary,
+    selection_errors,
 )
+from understudy.calcium.parameters import Parameters
+from understudy.calcium.rate_network import CALCIUM, RateNetwork
 from understudy.calcium.rate_training import receptor_form
 from understudy.calcium.receptor_protocols import COURSE_KINDS
 from understudy.calcium.wave_maps import mapped_waves
@@ -110,13 +114,35 @@ def test_trees_have_their_groups_and_words(tmp_path):
 
 def test_contenders_and_their_parts():
     found = {network_name(n, seed): watched(n, seed) for n in (4, 5, 6) for seed in (0, 1)}
-    tried = {own.name: own for own in contenders(found | {WAVES_ONLY: watched()})}
+    found |= {WAVES_ONLY: watched()}
+    chosen = chosen_networks(found, {"net5": {"net5_0": 0.3, "net5_1": 0.2}})
+    assert chosen == {"net4": "net4_0", "net5": "net5_1", "net6": "net6_0"}
+    tried = {own.name: own for own in contenders(found, chosen)}
     assert set(tried) == {
-        *("one_state", "two_state", "net4", "net5", "net6", "net4_1", "net5_1", "net6_1"),
+        *("one_state", "two_state", "net4", "net5", "net6", "net4_1", "net5_0", "net6_1"),
         WAVES_ONLY,
     }
     assert [tried[name].unknowns for name in ("one_state", "two_state", "net4", "net5", "net6")] == [4, 5, 4, 5, 6]
-    assert tried["net5_1"].parts == (FRONT,) and HELDOUT not in tried[WAVES_ONLY].parts
+    assert tried["net5_0"].parts == (FRONT,) and HELDOUT not in tried[WAVES_ONLY].parts
+
+
+def test_selection_knows_the_better_network():
+    """Only where there is a choice; a network of random weights makes no wave at all."""
+    assert selection_errors({"net5_0": watched(5), WAVES_ONLY: watched()}, 1, 1e-4, 0.5) == {}
+    near, far = RateNetwork(receptor_form(5), 1), watched(5, 2)
+    with torch.no_grad():
+        # Rates of a receptor at 0.3 uM, where waves begin, whatever calcium is but for the fourth power of opening.
+        near.w3.zero_()
+        near.linear.zero_()
+        half = 0.5 * (np.log(CALCIUM.high) - np.log(CALCIUM.low))
+        middle = 0.5 * (np.log(CALCIUM.high) + np.log(CALCIUM.low))
+        own = Parameters()
+        near.linear[0, 0] = 4 * half
+        near.b3.copy_(torch.log(torch.tensor([
+            own.opening_per_uM4_s * np.exp(4 * middle), own.closing_per_s, own.inactivation_per_s, own.recovery_per_s,
+        ])))  # fmt: skip
+    found = selection_errors({"net5_0": far, "net5_1": (near, far[1])}, 1, 1e-4, 0.5)
+    assert found["net5"]["net5_1"] < found["net5"]["net5_0"]
 
 
 def test_the_closure_in_the_front_and_under_clamps():
@@ -125,7 +151,7 @@ def test_the_closure_in_the_front_and_under_clamps():
     assert abs(front["errors/speed"]) < 5e-3 and front["errors/r2_open"] > 0.99
     assert front["u_uM"].shape == (len(front["time_s"]), 64) and front["traces"].shape[1:] == (3, 4)
     assert "excursions/share" not in front
-    network = contenders({network_name(4, 0): watched()})[-1]
+    network = contenders({network_name(4, 0): watched()}, {"net4": "net4_0"})[-1]
     assert front_part(network.make, 1e-4, 0.5)["excursions/share"] > 0
     truth, closure = clamp_part(None), clamp_part(two_state_closure)
     assert np.sqrt(((closure["open"] - truth["open"]) ** 2).mean()) < 0.05
