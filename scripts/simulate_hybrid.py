@@ -23,12 +23,11 @@ from understudy.calcium.hybrid_study import (
     THRESHOLD,
     Contender,
     HybridSettings,
-    chosen_networks,
     contenders,
     heldout_summary,
     recovery_summary,
-    selection_errors,
 )
+from understudy.calcium.network_choice import chosen_first, chosen_networks, selection_errors
 from understudy.calcium.reference_cases import front_cable
 from understudy.farm.seeds import case_sequence
 from understudy.farm.stage import farmed_job
@@ -47,19 +46,19 @@ COSTS = {FRONT: 1, STEPS: 1, HELDOUT: 4, RECOVERY: 8, CLAMPS: 0.1, THRESHOLD: 10
 Found = dict[tuple[str, str], dict[str, np.ndarray]]
 
 
+def drawn_seed(seed: int, number: int) -> int:
+    """Seed of parameter sets, 0 for those held out, 1 for those by which networks are chosen."""
+    return int(np.random.default_rng(case_sequence(seed, STUDY_NUMBER, _STAGE, number)).integers(2**31))
+
+
 def hybrid_settings(stage: dict[str, Any]) -> HybridSettings:
     """The stage's values in the solver's units."""
     own = dict(stage["hybrid"])
-    seeds = [
-        int(np.random.default_rng(case_sequence(stage["seed"], STUDY_NUMBER, _STAGE, k)).integers(2**31))
-        for k in range(2)
-    ]
     return HybridSettings(
         dt_s=own.pop("dt_us") / 1e6,
         steps_s=tuple(value / 1e6 for value in own.pop("steps_us")),
         recovery_gaps_s=tuple(own.pop("recovery_gaps_s")),
-        seed=seeds[0],
-        selection_seed=seeds[1],
+        seed=drawn_seed(stage["seed"], 0),
         **own,
     )
 
@@ -130,9 +129,9 @@ def run(arguments: Namespace) -> None:
     ) as this:
         networks = read_networks(arguments.networks)
         # Each rank for itself: seconds, and the plan of all depends on it.
-        errors = selection_errors(networks, settings.selection_seed, settings.dt_s, settings.spacing_um)
+        errors = selection_errors(networks, drawn_seed(stage["seed"], 1), settings.dt_s, settings.spacing_um)
         chosen = chosen_networks(networks, errors)
-        tried = contenders(networks, chosen)
+        tried = contenders(chosen_first(networks, chosen))
         first = [own for own in tried if own.is_first]
         plan: list[tuple[Contender | None, str]] = [(None, part) for part in SHARED]
         plan += [(own, part) for own in tried for part in own.parts]

@@ -21,15 +21,14 @@ from understudy.calcium.hybrid_study import (
     FRONT,
     HELDOUT,
     WAVES_ONLY,
-    chosen_networks,
     clamp_part,
     contenders,
     front_part,
     heldout_summary,
     network_name,
     recovery_summary,
-    selection_errors,
 )
+from understudy.calcium.network_choice import chosen_first, chosen_networks, selection_errors
 from understudy.calcium.parameters import Parameters
 from understudy.calcium.rate_network import CALCIUM, RateNetwork
 from understudy.calcium.rate_training import receptor_form
@@ -114,16 +113,24 @@ def test_trees_have_their_groups_and_words(tmp_path):
 
 def test_contenders_and_their_parts():
     found = {network_name(n, seed): watched(n, seed) for n in (4, 5, 6) for seed in (0, 1)}
-    found |= {WAVES_ONLY: watched()}
-    chosen = chosen_networks(found, {"net5": {"net5_0": 0.3, "net5_1": 0.2}})
-    assert chosen == {"net4": "net4_0", "net5": "net5_1", "net6": "net6_0"}
-    tried = {own.name: own for own in contenders(found, chosen)}
+    tried = {own.name: own for own in contenders(found | {WAVES_ONLY: watched()})}
     assert set(tried) == {
-        *("one_state", "two_state", "net4", "net5", "net6", "net4_1", "net5_0", "net6_1"),
+        *("one_state", "two_state", "net4", "net5", "net6", "net4_1", "net5_1", "net6_1"),
         WAVES_ONLY,
     }
     assert [tried[name].unknowns for name in ("one_state", "two_state", "net4", "net5", "net6")] == [4, 5, 4, 5, 6]
-    assert tried["net5_0"].parts == (FRONT,) and HELDOUT not in tried[WAVES_ONLY].parts
+    assert tried["net5_1"].parts == (FRONT,) and HELDOUT not in tried[WAVES_ONLY].parts
+
+
+def test_the_chosen_network_comes_first():
+    found = {network_name(n, seed): watched(n, seed) for n in (4, 5) for seed in (0, 1, 2)} | {WAVES_ONLY: watched()}
+    chosen = chosen_networks(found, {"net5": {"net5_0": 0.3, "net5_1": 0.2, "net5_2": 0.4}, "net4": {"net4_0": 0.1}})
+    assert chosen == {"net5": "net5_1", "net4": "net4_0"}
+    ranked = chosen_first(found, chosen)
+    assert set(ranked) == set(found) and ranked[WAVES_ONLY] is found[WAVES_ONLY]
+    order = [ranked[f"net5_{k}"] for k in range(3)]
+    assert all(own is found[f"net5_{k}"] for own, k in zip(order, (1, 0, 2), strict=True))
+    assert chosen_networks({"net6_0": watched(6), WAVES_ONLY: watched()}, {}) == {"net6": "net6_0"}
 
 
 def test_selection_knows_the_better_network():
@@ -151,7 +158,7 @@ def test_the_closure_in_the_front_and_under_clamps():
     assert abs(front["errors/speed"]) < 5e-3 and front["errors/r2_open"] > 0.99
     assert front["u_uM"].shape == (len(front["time_s"]), 64) and front["traces"].shape[1:] == (3, 4)
     assert "excursions/share" not in front
-    network = contenders({network_name(4, 0): watched()}, {"net4": "net4_0"})[-1]
+    network = contenders({network_name(4, 0): watched()})[-1]
     assert front_part(network.make, 1e-4, 0.5)["excursions/share"] > 0
     truth, closure = clamp_part(None), clamp_part(two_state_closure)
     assert np.sqrt(((closure["open"] - truth["open"]) ** 2).mean()) < 0.05

@@ -87,7 +87,7 @@ def hybrid(results: Mapping[str, Any], channel: str, *keys: str) -> Any:
 
 def seeds_of(results: Mapping[str, Any], channel: str, *keys: str) -> list[float]:
     """A value of a network and of those of its other seeds, where measured."""
-    names = [channel, *(f"{channel}_{n}" for n in range(20))]
+    names = [channel, *(f"{channel}_{n}" for n in range(1, 20))]
     return [value for name in names if is_number(value := hybrid(results, name, *keys))]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,16 +37,13 @@ THRESHOLD, COST = "threshold", "cost"
 CONDITIONED_ERROR = 0.05
 """Error of the one-state closure from which on a held-out parameter set counts as conditioned (model card)."""
 
-SELECTION_SETS = 12
-"""Parameter sets at ease, and as many preconditioned ones, by which one of several networks is chosen."""
-
 KYMOGRAPH_S = 5e-4
 CLAMP_LEVELS_UM = (0.3, 1.0, 3.0, 10.0)
 CLAMP_BACK_S, CLAMP_END_S = 0.2, 1.0
 
 
 def network_name(unknowns: int, seed: int) -> str:
-    """Name of a trained network; in results the chosen one of each number of unknowns goes without its seed."""
+    """Name of a trained network; in results the first one of each number of unknowns goes without its seed."""
     return f"net{unknowns}_{seed}"
 
 
@@ -75,57 +71,22 @@ class Contender:
         return HELDOUT in self.parts
 
 
-def selection_errors(
-    networks: Mapping[str, tuple[RateNetwork, Domain]], seed: int, dt_s: float, spacing_um: float
-) -> dict[str, dict[str, float]]:
-    """By number of unknowns (``net5``) and network, where there are several: mean NRMSE of cytosolic calcium in closed loop.
-
-    On parameter sets that neither training nor any evaluation knows: a loss on courses does not tell which network
-    carries a wave best.
-    """
-    groups: dict[str, list[str]] = {}
-    for name in networks:
-        if name != WAVES_ONLY:
-            groups.setdefault(name.rpartition("_")[0], []).append(name)
-    groups = {group: names for group, names in groups.items() if len(names) > 1}
-    if not groups:
-        return {}
-    cases = draw_heldout_cases(seed, SELECTION_SETS, SELECTION_SETS)
-    expected, reference = simulate_heldout(cases, None, dt_s=dt_s, spacing_um=spacing_um)
-
-    def error(name: str) -> float:
-        make = partial(_network_in_cable, networks[name])
-        found, run = simulate_heldout(cases, make, dt_s=dt_s, spacing_um=spacing_um)
-        _, traces = heldout_errors(expected, reference.traces[..., 0], found, run.traces[..., 0])
-        return float(traces.max(axis=1).mean())
-
-    return {group: {name: error(name) for name in names} for group, names in groups.items()}
-
-
-def chosen_networks(
-    networks: Mapping[str, tuple[RateNetwork, Domain]], errors: Mapping[str, Mapping[str, float]]
-) -> dict[str, str]:
-    """By number of unknowns the network that stands for it: the only one, or that of the least error in selection."""
-    chosen = {name.rpartition("_")[0]: name for name in networks if name.endswith("_0")}
-    return chosen | {group: min(own, key=own.__getitem__) for group, own in errors.items()}
-
-
-def _network_in_cable(watched: tuple[RateNetwork, Domain], parameters: Parameters) -> Channel:
-    return network_channel(watched[0], domain=watched[1])
-
-
-def contenders(networks: Mapping[str, tuple[RateNetwork, Domain]], chosen: Mapping[str, str]) -> list[Contender]:
-    """Both closures, the chosen networks (`chosen_networks`), those of other seeds and the negative control."""
+def contenders(networks: Mapping[str, tuple[RateNetwork, Domain]]) -> list[Contender]:
+    """Both closures, the first networks, further seeds of them and the negative control."""
     every = (FRONT, STEPS, HELDOUT, RECOVERY, CLAMPS)
     found = [
         Contender("one_state", "one-state closure", 4, one_state_closure, every),
         Contender("two_state", "two-state closure", 5, two_state_closure, every),
     ]
-    for name, watched in networks.items():
-        unknowns, make = 3 + watched[0].form.n_states, partial(_network_in_cable, watched)
+    for name, (network, domain) in networks.items():
+        unknowns = 3 + network.form.n_states
+
+        def make(parameters: Parameters, network=network, domain=domain) -> Channel:
+            return network_channel(network, domain=domain)
+
         if name == WAVES_ONLY:
             found.append(Contender(name, "4 unknowns, trained on waves alone", 4, make, (FRONT, STEPS)))
-        elif name == chosen[f"net{unknowns}"]:
+        elif name == network_name(unknowns, 0):
             found.append(Contender(f"net{unknowns}", f"network, {unknowns} unknowns", unknowns, make, every))
         else:
             label = f"network, {unknowns} unknowns, seed {name.rpartition('_')[2]}"
@@ -201,7 +162,7 @@ def recovery_part(make: Make | None, gaps_s: tuple[float, ...], dt_s: float, spa
 
 @dataclass(frozen=True)
 class HybridSettings:
-    """The configuration's section ``hybrid`` in the solver's units, and the seeds of the parameter sets."""
+    """The configuration's section ``hybrid`` in the solver's units, and the seed of the held-out parameter sets."""
 
     dt_s: float
     spacing_um: float
@@ -213,7 +174,6 @@ class HybridSettings:
     recovery_gaps_s: tuple[float, ...]
     cost_rounds: int
     seed: int
-    selection_seed: int
 
     def part(self, name: str, own: Contender | None) -> dict[str, Any]:
         """One part with one channel (None for the equations)."""
