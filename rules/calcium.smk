@@ -190,6 +190,7 @@ rule map_waves:
     input:
         config=stage_file("calcium", "map_waves"),
         networks=result("calcium", "receptors", "networks.h5"),
+        summary=result("calcium", "hybrid.json"),
     output:
         map=result("calcium", "wave_map.h5"),
         deployment=result("calcium", "deployment.json"),
@@ -210,7 +211,7 @@ rule map_waves:
         "Mapping waves over receptor density and ER radius"
     shell:
         "python scripts/map_waves.py --code {params.code} "
-        "--config {input.config} --networks {input.networks} --map {output.map} "
+        "--config {input.config} --networks {input.networks} --summary {input.summary} --map {output.map} "
         "--deployment {output.deployment} 2>&1 | tee {log}"
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from understudy.calcium.files import WAVE_MAP, read_networks, write_tree
-from understudy.calcium.hybrid_study import network_name
 from understudy.calcium.wave_maps import DENSITY_PER_UM2, ER_RADIUS_UM, RADIUS_UM, mapped_waves
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import job
@@ -26,13 +25,15 @@ def run(arguments: Namespace) -> None:
     with job(
         program="map_waves",
         study="calcium",
-        inputs={"config": arguments.config, "networks": arguments.networks},
+        inputs={"config": arguments.config, "networks": arguments.networks, "summary": arguments.summary},
         outputs={"map": arguments.map, "deployment": arguments.deployment},
         code=arguments.code,
         parameters=stage,
         overwrite=arguments.overwrite,
     ) as this:
-        watched = read_networks(arguments.networks)[network_name(UNKNOWNS, 0)]
+        channel = f"net{UNKNOWNS}"
+        chosen = json.loads(arguments.summary.read_text())["chosen"][channel]
+        watched = read_networks(arguments.networks)[chosen]
         densities = np.geomspace(*DENSITY_PER_UM2, maps["densities"])
         radii = np.linspace(*ER_RADIUS_UM, maps["radii"])
         density, radius = (axis.ravel() for axis in np.meshgrid(densities, radii, indexing="ij"))
@@ -46,7 +47,7 @@ def run(arguments: Namespace) -> None:
         tree |= {name: getattr(found, name).reshape(shape) for name in (*names, "flagged")}
         tree |= {f"equations/{name}": getattr(checked, name) for name in names}
         tree["equations/density"], tree["equations/radius"] = np.unravel_index(chosen, shape)
-        about = {"/": {"radius_um": RADIUS_UM, "channel": f"net{UNKNOWNS}"}}
+        about = {"/": {"radius_um": RADIUS_UM, "channel": channel}}
         write_tree(this.temporary("map"), WAVE_MAP, tree, about)
         pair = found.speed_um_per_s[chosen], checked.speed_um_per_s
         both = (pair[0] > 0) & (pair[1] > 0)
@@ -73,6 +74,6 @@ def run(arguments: Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parser(__doc__)
-    for name in ("config", "networks", "map", "deployment"):
+    for name in ("config", "networks", "summary", "map", "deployment"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
     main(run, arguments)

@@ -27,6 +27,7 @@ from understudy.calcium.hybrid_study import (
     heldout_summary,
     recovery_summary,
 )
+from understudy.calcium.network_choice import chosen_first, chosen_networks, selection_errors
 from understudy.calcium.reference_cases import front_cable
 from understudy.farm.seeds import case_sequence
 from understudy.farm.stage import farmed_job
@@ -45,15 +46,19 @@ COSTS = {FRONT: 1, STEPS: 1, HELDOUT: 4, RECOVERY: 8, CLAMPS: 0.1, THRESHOLD: 10
 Found = dict[tuple[str, str], dict[str, np.ndarray]]
 
 
+def drawn_seed(seed: int, number: int) -> int:
+    """Seed of parameter sets, 0 for those held out, 1 for those by which networks are chosen."""
+    return int(np.random.default_rng(case_sequence(seed, STUDY_NUMBER, _STAGE, number)).integers(2**31))
+
+
 def hybrid_settings(stage: dict[str, Any]) -> HybridSettings:
     """The stage's values in the solver's units."""
     own = dict(stage["hybrid"])
-    stream = np.random.default_rng(case_sequence(stage["seed"], STUDY_NUMBER, _STAGE, 0))
     return HybridSettings(
         dt_s=own.pop("dt_us") / 1e6,
         steps_s=tuple(value / 1e6 for value in own.pop("steps_us")),
         recovery_gaps_s=tuple(own.pop("recovery_gaps_s")),
-        seed=int(stream.integers(2**31)),
+        seed=drawn_seed(stage["seed"], 0),
         **own,
     )
 
@@ -122,7 +127,11 @@ def run(arguments: Namespace) -> None:
         seed=stage["seed"],
         overwrite=arguments.overwrite,
     ) as this:
-        tried = contenders(read_networks(arguments.networks))
+        networks = read_networks(arguments.networks)
+        # Each rank for itself: seconds, and the plan of all depends on it.
+        errors = selection_errors(networks, drawn_seed(stage["seed"], 1), settings.dt_s, settings.spacing_um)
+        chosen = chosen_networks(networks, errors)
+        tried = contenders(chosen_first(networks, chosen))
         first = [own for own in tried if own.is_first]
         plan: list[tuple[Contender | None, str]] = [(None, part) for part in SHARED]
         plan += [(own, part) for own in tried for part in own.parts]
@@ -150,7 +159,9 @@ def run(arguments: Namespace) -> None:
                 if name != EQUATIONS
             }
             channels = {own.name: entry(own, found, settings.threshold_runs) for own in tried}
-            content = {"study": "calcium", "channels": channels, "cost": costs}
+            content = {
+                "study": "calcium", "channels": channels, "cost": costs, "chosen": chosen, "selection": errors
+            }  # fmt: skip
             text = json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False)
             this.job.temporary("summary").write_text(text + "\n")
             write_tree(this.job.temporary("hybrid"), HYBRID, arrays(tried, found, settings.spacing_um))

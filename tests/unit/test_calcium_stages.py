@@ -28,6 +28,9 @@ from understudy.calcium.hybrid_study import (
     network_name,
     recovery_summary,
 )
+from understudy.calcium.network_choice import chosen_first, chosen_networks, selection_errors
+from understudy.calcium.parameters import Parameters
+from understudy.calcium.rate_network import CALCIUM, RateNetwork
 from understudy.calcium.rate_training import receptor_form
 from understudy.calcium.receptor_protocols import COURSE_KINDS
 from understudy.calcium.wave_maps import mapped_waves
@@ -117,6 +120,36 @@ def test_contenders_and_their_parts():
     }
     assert [tried[name].unknowns for name in ("one_state", "two_state", "net4", "net5", "net6")] == [4, 5, 4, 5, 6]
     assert tried["net5_1"].parts == (FRONT,) and HELDOUT not in tried[WAVES_ONLY].parts
+
+
+def test_the_chosen_network_comes_first():
+    found = {network_name(n, seed): watched(n, seed) for n in (4, 5) for seed in (0, 1, 2)} | {WAVES_ONLY: watched()}
+    chosen = chosen_networks(found, {"net5": {"net5_0": 0.3, "net5_1": 0.2, "net5_2": 0.4}, "net4": {"net4_0": 0.1}})
+    assert chosen == {"net5": "net5_1", "net4": "net4_0"}
+    ranked = chosen_first(found, chosen)
+    assert set(ranked) == set(found) and ranked[WAVES_ONLY] is found[WAVES_ONLY]
+    order = [ranked[f"net5_{k}"] for k in range(3)]
+    assert all(own is found[f"net5_{k}"] for own, k in zip(order, (1, 0, 2), strict=True))
+    assert chosen_networks({"net6_0": watched(6), WAVES_ONLY: watched()}, {}) == {"net6": "net6_0"}
+
+
+def test_selection_knows_the_better_network():
+    """Only where there is a choice; a network of random weights makes no wave at all."""
+    assert selection_errors({"net5_0": watched(5), WAVES_ONLY: watched()}, 1, 1e-4, 0.5) == {}
+    near, far = RateNetwork(receptor_form(5), 1), watched(5, 2)
+    with torch.no_grad():
+        # Rates of a receptor at 0.3 uM, where waves begin, whatever calcium is but for the fourth power of opening.
+        near.w3.zero_()
+        near.linear.zero_()
+        half = 0.5 * (np.log(CALCIUM.high) - np.log(CALCIUM.low))
+        middle = 0.5 * (np.log(CALCIUM.high) + np.log(CALCIUM.low))
+        own = Parameters()
+        near.linear[0, 0] = 4 * half
+        near.b3.copy_(torch.log(torch.tensor([
+            own.opening_per_uM4_s * np.exp(4 * middle), own.closing_per_s, own.inactivation_per_s, own.recovery_per_s,
+        ])))  # fmt: skip
+    found = selection_errors({"net5_0": far, "net5_1": (near, far[1])}, 1, 1e-4, 0.5)
+    assert found["net5"]["net5_1"] < found["net5"]["net5_0"]
 
 
 def test_the_closure_in_the_front_and_under_clamps():

@@ -15,7 +15,7 @@ FEEDS = {
     "measure_learning_curve": {"evaluate_surrogate", "write_report"},
     "evaluate_surrogate": {"draw_calcium", "judge_results", "write_report"},
     "train_receptors": {"simulate_hybrid", "map_waves", "draw_calcium"},
-    "simulate_hybrid": {"draw_calcium", "judge_results"},
+    "simulate_hybrid": {"map_waves", "draw_calcium", "judge_results"},
     "compare_channels": {"draw_calcium", "judge_results"},
     "design_waves": {"draw_calcium", "judge_results"},
     "map_waves": {"draw_calcium", "judge_results", "write_report"},
