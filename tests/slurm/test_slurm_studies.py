@@ -33,7 +33,6 @@ MPI_RULES = {
     "simulate_white_matter",
     "train_receptors",
 }
-COURSES = "results/tiny_studies/calcium/courses.h5"
 
 
 @dataclass(frozen=True)
@@ -115,42 +114,6 @@ def test_a_finished_run_has_nothing_to_do_and_audits_clean(studies: Studies) -> 
     assert audited.returncode == 0, audited.stdout
 
 
-def test_a_wrong_mpi_is_caught_before_any_physics(project: Project, tmp_path: Path) -> None:
-    fill_in(project, ranks=RANKS, launcher="srun --mpi=none --kill-on-bad-exit=1")
-    shutil.rmtree(project.folder / "results")
-    status, output = on_cluster(project, COURSES, "--configfile", *TINY, log=tmp_path / "log")
-    assert status != 0
-    assert f"--ranks: asked for {RANKS} ranks, the launcher started a communicator of size 1" in output
-    assert "srun with the --mpi plugin of this library" in output
-    assert not list((project.folder / "results/tiny_studies/.work").rglob("shard*"))
-
-
-def test_a_failing_job_is_reported_with_its_log(project: Project, tmp_path: Path) -> None:
-    program = project.folder / "scripts/simulate_courses.py"
-    text = program.read_text()
-    program.write_text(
-        text.replace("        units = ", '        raise RuntimeError("no calcium today")\n        units = ', 1)
-    )
-    status, output = on_cluster(project, COURSES, "--configfile", *TINY, log=tmp_path / "log")
-    assert status != 0
-    assert "RuntimeError: no calcium today" in output
-    assert "results/tiny_studies/logs/calcium.simulate_courses.log" in output
-    number = job_numbers(output)[-1]
-    assert f"SLURM-job '{number}' failed, SLURM status is: 'FAILED'" in output
-    assert (project.folder / f".snakemake/slurm_logs/rule_simulate_courses/{number}.log").exists()
-
-
-def test_a_pretend_gpu_is_scheduled_and_its_absence_told(project: Project, node: OneNode, tmp_path: Path) -> None:
-    fill_in(project, ranks=RANKS, device="cuda", gpu_type="fake", gpu_partition="debug")
-    models = "results/tiny_studies/calcium/surrogate/models.h5"
-    status, output = on_cluster(project, "--force", models, "--configfile", *TINY, log=tmp_path / "log")
-    (words,) = sbatch_lines(output)["train_surrogate"]
-    assert "--gpus=fake:1" in words and not any(word.startswith("--ntasks=") for word in words)
-    job = node.job(job_numbers(output)[-1])
-    assert job["TresPerJob"] == "gres:gpu:fake:1" and job["NodeList"] != "(null)"
-    assert status != 0 and "device: found cuda, but torch" in output and "sees no GPU" in output
-
-
 def test_alike_jobs_go_as_an_array(project: Project, studies: Studies, node: OneNode, tmp_path: Path) -> None:
     fill_in(project, ranks=1)
     variants = [f"results/tiny_studies/axon/{name}/ground_truth.h5" for name in ("other_sex", "other_criterion")]
@@ -160,12 +123,3 @@ def test_alike_jobs_go_as_an_array(project: Project, studies: Studies, node: One
     (words,) = sbatch_lines(output)["simulate_variant"]
     assert "--array=1-2" in words and "--ntasks=1" in words
     assert contents(project.folder / "results/tiny_studies") == contents(studies.run)
-
-
-def test_arrays_that_would_go_wrong_are_refused(project: Project, tmp_path: Path) -> None:
-    for name in ("simulate_variant", "train_surrogate"):
-        status, output = on_cluster(
-            *(project, "--slurm-array-jobs", name, "--force", COURSES, "--configfile", *TINY), log=tmp_path / "log"
-        )
-        assert status != 0 and not job_numbers(output)
-        assert f"slurm-array-jobs: found {name}; accepted are rules whose jobs are ready together" in output

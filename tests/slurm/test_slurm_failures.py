@@ -1,4 +1,4 @@
-"""Jobs that SLURM ends before they are done: cancelled, past their time limit, or left with a dead rank."""
+"""Jobs that go wrong: ended by SLURM before they are done, left with a dead rank, started or submitted wrongly."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cluster_run import fill_in, job_numbers, submitted
+from cluster_run import fill_in, job_numbers, on_cluster, sbatch_lines, submitted
 from conftest import Project, copy_project
-from one_node import OneNode, missing, wait_until
+from one_node import PARTITION, OneNode, missing, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
@@ -118,3 +118,50 @@ def test_a_job_that_ends_too_soon_is_tried_again_and_resumes(
     assert node.job(first)["JobState"] == state and node.job(second)["JobState"] == "COMPLETED"
     assert reused(empty_project)[0] >= 3
     assert results(empty_project) == undisturbed
+
+
+def test_a_wrong_mpi_is_caught_before_any_physics(node: OneNode, empty_project: Project, tmp_path: Path) -> None:
+    fill_in(empty_project, ranks=2, launcher="srun --mpi=none --kill-on-bad-exit=1")
+    status, output = on_cluster(empty_project, COURSES, *CONFIGURATION, log=tmp_path / "log")
+    assert status != 0
+    assert "--ranks: asked for 2 ranks, the launcher started a communicator of size 1" in output
+    assert "srun with the --mpi plugin of this library" in output
+    assert not list((empty_project.folder / "results/long_courses/.work").rglob("shard*"))
+
+
+def test_a_failing_job_is_reported_with_its_log(node: OneNode, empty_project: Project, tmp_path: Path) -> None:
+    fill_in(empty_project, ranks=2)
+    program = empty_project.folder / "scripts/simulate_courses.py"
+    first = "        units = "
+    text = program.read_text()
+    assert text.count(first) == 1
+    program.write_text(text.replace(first, f'        raise RuntimeError("no calcium today")\n{first}'))
+    status, output = on_cluster(empty_project, COURSES, *CONFIGURATION, log=tmp_path / "log")
+    assert status != 0
+    assert "RuntimeError: no calcium today" in output
+    assert "results/long_courses/logs/calcium.simulate_courses.log" in output
+    (number,) = job_numbers(output)
+    assert f"SLURM-job '{number}' failed, SLURM status is: 'FAILED'" in output
+    assert (empty_project.folder / f".snakemake/slurm_logs/rule_simulate_courses/{number}.log").exists()
+
+
+def test_a_pretend_gpu_is_scheduled_and_its_absence_told(node: OneNode, empty_project: Project, tmp_path: Path) -> None:
+    fill_in(empty_project, ranks=2, device="cuda", gpu_type="fake", gpu_partition=PARTITION)
+    models = "results/tiny_calcium/calcium/surrogate/models.h5"
+    status, output = on_cluster(empty_project, models, "--configfile", "tests/tiny_calcium.yaml", log=tmp_path / "log")
+    lines = sbatch_lines(output)
+    (physics,), (words,) = lines["simulate_courses"], lines["train_surrogate"]
+    assert "--gpus=fake:1" in words and not any(word.startswith("--ntasks=") for word in words)
+    assert not any("gpu" in word for word in physics)
+    job = node.job(job_numbers(output)[-1])
+    assert job["TresPerJob"] == "gres:gpu:fake:1" and job["NodeList"] != "(null)"
+    assert status != 0 and "device: found cuda, but torch" in output and "sees no GPU" in output
+
+
+def test_arrays_that_would_go_wrong_are_refused(node: OneNode, empty_project: Project, tmp_path: Path) -> None:
+    fill_in(empty_project, ranks=2)
+    status, output = on_cluster(
+        empty_project, COURSES, *CONFIGURATION, "--slurm-array-jobs", "simulate_variant", log=tmp_path / "log"
+    )
+    assert status != 0 and not job_numbers(output)
+    assert "slurm-array-jobs: found simulate_variant; accepted are rules whose jobs are ready together" in output
