@@ -1,7 +1,7 @@
 """The cube of field samples about a cell that the published threshold networks read.
 
-After Aberra et al. 2023 (doi 10.1016/j.neuroimage.2023.120184) and its inference code: 9 x 9 x 9 samples of the field in
-the cell's frame. Without torch, since the cube is sampled where thresholds are simulated.
+After Aberra et al. 2023 (doi 10.1016/j.neuroimage.2023.120184) and its inference code: 9 x 9 x 9 samples of the field
+in the cell's frame. Without torch, since the cube is sampled where thresholds are simulated.
 """
 
 from __future__ import annotations
