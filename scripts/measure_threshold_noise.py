@@ -20,7 +20,7 @@ from understudy.surrogate.metrics import nrmse, r2
 from understudy.tms.farmed_thresholds import Cases, farm_thresholds, study_simulator
 from understudy.tms.field_sampling import CellPose
 from understudy.tms.files import PlacedCells, open_fields, read_cells, read_samples
-from understudy.tms.surrogate import TARGET
+from understudy.tms.thresholds import TARGET
 
 # Number of this stage in spawn keys of the study (1).
 _STAGE = 4

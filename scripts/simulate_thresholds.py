@@ -29,8 +29,8 @@ from understudy.tms.files import (
     write_thresholds,
 )
 from understudy.tms.initiation import distance_to_terminal
-from understudy.tms.surrogate import TARGET
 from understudy.tms.terminal_features import CHANNELS, CONTEXT
+from understudy.tms.thresholds import TARGET
 
 
 def write_dataset(

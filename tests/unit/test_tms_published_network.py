@@ -7,7 +7,8 @@ import pytest
 
 from understudy.errors import InputError
 from understudy.tms.field_basis import basis, random_fields
-from understudy.tms.published_network import PublishedSettings, cube_inputs, cube_points, fit_published
+from understudy.tms.field_cube import cube_inputs, cube_points
+from understudy.tms.published_network import PublishedSettings, fit_published
 
 SMALL = PublishedSettings(convolutions=(8, 6, 4, 4), dense=(12, 8), epochs=20, batch_size=32, learning_rate=5e-3)
 

@@ -14,12 +14,12 @@ from understudy.tms.cell_placement import Patch, random_positions
 from understudy.tms.config import Pulses, Sampling
 from understudy.tms.farmed_thresholds import BLOCK, Cases, case_blocks, filled_cube
 from understudy.tms.field_basis import basis
+from understudy.tms.field_cube import cube_points
 from understudy.tms.field_sampling import CellPose
 from understudy.tms.fields import GridField
 from understudy.tms.files import Cell, Placement, read_cells, read_placements, write_cells, write_placements
 from understudy.tms.initiation import distance_to_terminal
 from understudy.tms.prediction import chosen_pulse, read_positions
-from understudy.tms.published_network import cube_points
 from understudy.tms.pulse_choice import study_pulses
 from understudy.tms.synthesis import synthesise
 

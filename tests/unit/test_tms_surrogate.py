@@ -6,8 +6,9 @@ import torch
 from understudy.surrogate.config import Training
 from understudy.surrogate.definition import Cases
 from understudy.surrogate.ensemble import fit_ensemble, predict_links
-from understudy.tms.surrogate import LEAST_DRIVE, SURROGATE, TARGET
+from understudy.tms.surrogate import LEAST_DRIVE, SURROGATE
 from understudy.tms.terminal_features import CHANNELS, CONTEXT, TERMINALS
+from understudy.tms.thresholds import TARGET
 
 NETWORK = {"width": 16, "hidden": 16, "sharpness": 20.0}
 

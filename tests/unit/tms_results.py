@@ -28,7 +28,7 @@ from understudy.tms.files import (
 )
 from understudy.tms.gate import uniform_directions
 from understudy.tms.morphology import APICAL, AXON, BASAL, Morphology, Section, soma_section
-from understudy.tms.surrogate import TARGET
+from understudy.tms.thresholds import TARGET
 
 TYPES = ("L23_PC", "L4_LBC", "L5_TTPC")
 PULSES = ("monophasic", "biphasic", "rectangular_30us", "half_sine")

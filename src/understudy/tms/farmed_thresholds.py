@@ -18,10 +18,10 @@ from understudy.farm.stage import Stage
 from understudy.tms.cell_model import build_compartments
 from understudy.tms.config import Engine, Pulses
 from understudy.tms.field_basis import basis
+from understudy.tms.field_cube import cube_inputs, cube_points
 from understudy.tms.field_sampling import CellPose, cell_frame_samples, quasi_potentials
 from understudy.tms.fields import Field
 from understudy.tms.files import Cell, PlacedCells
-from understudy.tms.published_network import cube_inputs, cube_points
 from understudy.tms.pulse_choice import DELAY_MS, RESPONSE_DT_MS, response_waveform, study_pulses
 from understudy.tms.pulses import Pulse
 from understudy.tms.terminal_features import (

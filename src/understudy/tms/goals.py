@@ -8,7 +8,7 @@ from typing import Any
 from understudy.report.goals import GOAL, MISSED, OPEN, REPORTED, Goal, Measured, judge
 from understudy.report.numbers import MISSING, is_number, percent, score
 from understudy.report.wording import inside
-from understudy.tms.surrogate import TARGET
+from understudy.tms.thresholds import TARGET
 
 NAMES = {"L23_PC": "L2/3 pyramidal", "L4_LBC": "L4 large basket", "L5_TTPC": "L5 thick-tufted"}
 """Types of cells for people, in the order of tables."""

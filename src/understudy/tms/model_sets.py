@@ -10,8 +10,9 @@ import numpy as np
 
 from understudy.tms.direction_maps import BasisRidge, DirectionMap, UniformPlusGradient
 from understudy.tms.field_basis import shares_beyond
+from understudy.tms.field_cube import cube_points
 from understudy.tms.model_comparison import absolute_relative_error, compare_mape, population_median, summarise
-from understudy.tms.published_network import PublishedModel, PublishedSettings, cube_points, fit_published
+from understudy.tms.published_network import PublishedModel, PublishedSettings, fit_published
 
 NETWORK, PER_CELL, PUBLISHED = "network", "network_per_cell", "published_network"
 UNIFORM, GRADIENT, RIDGE = "uniform_map", "uniform_gradient", "ridge"

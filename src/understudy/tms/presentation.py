@@ -10,7 +10,7 @@ from understudy.report.numbers import count, duration, is_number, percent
 from understudy.report.wording import inside, listed
 from understudy.tms.goals import NAMES, study_goals
 from understudy.tms.study_sections import study_sections
-from understudy.tms.surrogate import TARGET
+from understudy.tms.thresholds import TARGET
 
 # Found in the abstract of Aberra et al. 2023: R2 > 0.96 on the test set for all types; a squared correlation.
 PUBLISHED_R2 = 0.96

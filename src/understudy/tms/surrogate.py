@@ -21,8 +21,8 @@ from torch import nn
 from understudy.surrogate.definition import SurrogateDefinition
 from understudy.surrogate.transforms import Link
 from understudy.tms.terminal_features import CHANNELS
+from understudy.tms.thresholds import TARGET
 
-TARGET = "threshold_V_per_m"
 # Far above it, asinh of y/a is the logarithm of 2 y/a; thresholds are tens to thousands of V/m.
 LOG_SCALE_V_PER_M = 1.0
 # A drive this many deviations below the typical largest one starts nothing; absent terminals get it too.

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TARGET = "threshold_V_per_m"
+"""Name of the threshold among the targets of the study."""
+
 CROSSINGS = 3
 """A cell is excited when at least this many upward crossings of 0 mV happen in compartments with area (found: the
 published threshold search)."""
