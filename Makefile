@@ -57,7 +57,7 @@ bench: setup
 
 # The documentation as a site that needs no network, in build/site; a broken link or anchor ends the build.
 docs: setup
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation: file://$(CURDIR)/build/site/index.html"
 
 lint: setup
