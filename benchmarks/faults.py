@@ -197,7 +197,7 @@ def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> str | None:
 
 
 def disturb(run: Run, tally: Tally, draw: random.Random, first: bool, longest_s: float) -> bool:
-    """One start of the run with one kill up to ``longest_s`` after its first job; True when it came to its end before."""
+    """One start with one kill up to ``longest_s`` after its first job; True when the run came to its end before."""
     begun = run.attempts()
     top = run.begin(first)
     while top.poll() is None and run.attempts() == begun:
