@@ -41,8 +41,9 @@ CONFIGURATIONS = {"axon": "tiny.yaml", "tms": "tiny_tms.yaml", "calcium": "tiny_
 RUN = "faults"
 VICTIMS = ("snakemake", "launcher", "rank", "trainer", "other program", "cancelled")
 TRAINERS = re.compile(r"scripts/(train|cross_validate|measure_learning_curve|compare)_?\w*\.py")
-# Kills come up to this long after the first job of an attempt began: longer than any job at this scale.
-LONGEST_WAIT_S = 15.0
+# Kills come up to this share of the undisturbed run's time after the first job of an attempt began: then a run from
+# nothing to its end meets some twenty.
+LONGEST_WAIT = 1 / 12
 # A kind of process that does not show up for so long is given up for any that is there.
 PATIENCE_S = 10.0
 WRONG = ("jobs_made_again", "cases_lost", "cases_doubled", "pieces_made_again", "different_results", "survivors")
@@ -195,13 +196,13 @@ def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> str | None:
     return None
 
 
-def disturb(run: Run, tally: Tally, draw: random.Random, first: bool) -> bool:
-    """One start of the run with one kill; True when it came to its end before that."""
+def disturb(run: Run, tally: Tally, draw: random.Random, first: bool, longest_s: float) -> bool:
+    """One start with one kill up to ``longest_s`` after its first job; True when the run came to its end before."""
     begun = run.attempts()
     top = run.begin(first)
     while top.poll() is None and run.attempts() == begun:
         time.sleep(0.02)
-    time.sleep(draw.uniform(0, LONGEST_WAIT_S))
+    time.sleep(draw.uniform(0, longest_s))
     family = below(top.pid)
     hit = kill(top, draw.choice(VICTIMS), draw)
     top.wait(timeout=600)
@@ -228,15 +229,16 @@ def rounds(count: int, seed: int, studies: Sequence[str], keep: Path | None) -> 
         start = time.monotonic()
         if run.begin(first=True).wait():
             raise RuntimeError(f"the undisturbed run failed; see {run.folder}/output.log")
+        seconds = time.monotonic() - start
         expected = content(run.results)
-        print(f"undisturbed: {len(expected):,} entries to compare, {time.monotonic() - start:.0f} s", flush=True)
+        print(f"undisturbed: {len(expected):,} entries to compare, {seconds:.0f} s", flush=True)
         ended, before = True, Finished({}, {}, {}, {})
         while sum(tally.kills.values()) < count or not ended:
             if ended:
                 run.forget()
                 before = Finished({}, {}, {}, {})
             if sum(tally.kills.values()) < count:
-                ended = disturb(run, tally, draw, first=ended)
+                ended = disturb(run, tally, draw, ended, LONGEST_WAIT * seconds)
             else:
                 ended = run.begin(first=False).wait() == 0
                 if not ended:
