@@ -94,7 +94,7 @@ def estimate(name, wildcards):
     job = name.format(**wildcards)
     if job not in ESTIMATES:
         refuse(
-            f"rule {job}: found no work of it; accepted is a rule that src/understudy/<study>/costs.py knows"
+            f"{job}: found no work of this rule; accepted is one that src/understudy/<study>/costs.py knows"
         )
     return ESTIMATES[job]
 
