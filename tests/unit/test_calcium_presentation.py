@@ -172,6 +172,13 @@ def test_networks_that_win_everything_leave_closures_out() -> None:
     assert all("wins" not in line for line in in_words(results(hybrid=better)))
 
 
+def test_a_control_that_carries_the_front_has_no_failure_to_announce() -> None:
+    hybrid = calcium_results.hybrid()
+    hybrid["channels"]["waves_only"]["front"]["speed"] = 1e-3
+    text = texts(sections(content(hybrid=hybrid))["closed-loop"])
+    assert "there is no failure to announce." in text and "is announced" not in text
+
+
 def test_numbers_stand_where_they_belong() -> None:
     page = sections(content())
     front = {row[0]: row for row in page["closed-loop"]["table"]["rows"]}
