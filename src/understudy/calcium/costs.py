@@ -123,7 +123,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
         ),
         Work(
             "map_waves",
-            after=("train_receptors",),
+            after=("train_receptors", "simulate_hybrid"),
             serial={"cables": (maps.densities * maps.radii + maps.checked) * cable},
             memory={"cables": maps.densities * maps.radii},
         ),
