@@ -19,7 +19,12 @@ SURROGATE = {"train_surrogate", "cross_validate_surrogate", "measure_learning_cu
 # `run` names the folder and `studies` the targets: they make another run, not a changed one.
 NOT_KEYS_OF_A_RESULT = {"run", "studies"}
 # Keys of no study whose nearest other value is not a nudge.
-_OTHER_VALUES = {"data_dir": {"data_dir": "elsewhere"}, "execution.launcher": {"execution.launcher": "mpirun"}}
+_OTHER_VALUES = {
+    "data_dir": {"data_dir": "elsewhere"},
+    "execution.launcher": {"execution.launcher": "mpirun"},
+    "execution.gpu_type": {"execution.gpu_type": "a100"},
+    "execution.gpu_partition": {"execution.gpu_partition": "accelerated"},
+}
 
 
 def get(values: Any, dotted: str) -> Any:

@@ -290,7 +290,7 @@ def test_no_compiler_is_needed(empty_project: Project) -> None:
     python = Path(sys.executable)
     folder = empty_project.folder / "bin"
     folder.mkdir()
-    for name in ("bash", "sh", "tee", "env", "rm", "mkdir", "uname"):
+    for name in ("bash", "sh", "tee", "env", "rm", "mkdir", "uname", "which"):
         (folder / name).symlink_to(shutil.which(name))
     (folder / "python").symlink_to(python)
     (folder / "snakemake").symlink_to(python.parent / "snakemake")
