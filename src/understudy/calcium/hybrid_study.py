@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from understudy.calcium.cable_dynamics import Channel
 from understudy.calcium.gated_channel import Domain, GatedChannel, network_channel, one_state_closure, two_state_closure
 from understudy.calcium.hybrid_evaluation import (
     SITES_UM,
@@ -71,6 +70,11 @@ class Contender:
         return HELDOUT in self.parts
 
 
+def network_make(watched: tuple[RateNetwork, Domain]) -> Make:
+    """A network in the place of the receptors, with the monitor of its training domain."""
+    return lambda parameters: network_channel(watched[0], domain=watched[1])
+
+
 def contenders(networks: Mapping[str, tuple[RateNetwork, Domain]]) -> list[Contender]:
     """Both closures, the first networks, further seeds of them and the negative control."""
     every = (FRONT, STEPS, HELDOUT, RECOVERY, CLAMPS)
@@ -78,12 +82,8 @@ def contenders(networks: Mapping[str, tuple[RateNetwork, Domain]]) -> list[Conte
         Contender("one_state", "one-state closure", 4, one_state_closure, every),
         Contender("two_state", "two-state closure", 5, two_state_closure, every),
     ]
-    for name, (network, domain) in networks.items():
-        unknowns = 3 + network.form.n_states
-
-        def make(parameters: Parameters, network=network, domain=domain) -> Channel:
-            return network_channel(network, domain=domain)
-
+    for name, watched in networks.items():
+        unknowns, make = 3 + watched[0].form.n_states, network_make(watched)
         if name == WAVES_ONLY:
             found.append(Contender(name, "4 unknowns, trained on waves alone", 4, make, (FRONT, STEPS)))
         elif name == network_name(unknowns, 0):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
-from understudy.calcium.cable_dynamics import Channel
-from understudy.calcium.gated_channel import Domain, network_channel
+from understudy.calcium.gated_channel import Domain
 from understudy.calcium.hybrid_evaluation import draw_heldout_cases, heldout_errors, simulate_heldout
-from understudy.calcium.hybrid_study import WAVES_ONLY
-from understudy.calcium.parameters import Parameters
+from understudy.calcium.hybrid_study import WAVES_ONLY, network_make
 from understudy.calcium.rate_network import RateNetwork
 
 SELECTION_SETS = 12
@@ -21,10 +18,6 @@ Networks = Mapping[str, tuple[RateNetwork, Domain]]
 def _group(name: str) -> str:
     """``net5`` of ``net5_2``."""
     return name.rpartition("_")[0]
-
-
-def _in_cable(watched: tuple[RateNetwork, Domain], parameters: Parameters) -> Channel:
-    return network_channel(watched[0], domain=watched[1])
 
 
 def selection_errors(networks: Networks, seed: int, dt_s: float, spacing_um: float) -> dict[str, dict[str, float]]:
@@ -44,7 +37,7 @@ def selection_errors(networks: Networks, seed: int, dt_s: float, spacing_um: flo
     expected, reference = simulate_heldout(cases, None, dt_s=dt_s, spacing_um=spacing_um)
 
     def error(name: str) -> float:
-        found, run = simulate_heldout(cases, partial(_in_cable, networks[name]), dt_s=dt_s, spacing_um=spacing_um)
+        found, run = simulate_heldout(cases, network_make(networks[name]), dt_s=dt_s, spacing_um=spacing_um)
         _, traces = heldout_errors(expected, reference.traces[..., 0], found, run.traces[..., 0])
         return float(traces.max(axis=1).mean())
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from understudy.planning.costs import Estimate
 from understudy.planning.options import BANDWIDTH_MB_PER_S, OPENS_PER_S
@@ -158,7 +158,7 @@ def scheduled(estimates: Mapping[str, Estimate], machine: Machine) -> list[Plann
                 continue
             free -= cores
             del waiting[name]
-            at = Planned(**{**vars(job), "start_s": now})
+            at = replace(job, start_s=now)
             planned.append(at)
             heapq.heappush(running, (at.end_s, name))
         now, ended = heapq.heappop(running)
