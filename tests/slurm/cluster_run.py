@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from conftest import Project
-from one_node import ACCOUNT, PARTITION
+from one_node import ACCOUNT, PARTITION, OneNode, missing
 
 PROFILE = ("--workflow-profile", "profiles/slurm")
 TINY = ("tests/tiny.yaml", "tests/tiny_calcium.yaml", "tests/tiny_tms.yaml", "tests/slurm/tiny_studies.yaml")
@@ -24,6 +25,16 @@ TIMED = re.compile(
     r"(/|^)(deployment|white_matter_cost|hybrid|verification|presentation|comparison|report|audit|design|channels)"
     r"\.(json|html)$|\.png$|libnrnmech\.so$"
 )
+
+
+@contextmanager
+def running_node(folder: Path, *, accounting: bool = False, cores: int = 2) -> Iterator[OneNode]:
+    """A running one-node SLURM; what the machine lacks for it skips the test."""
+    reason = missing(accounting)
+    if reason is not None:
+        pytest.skip(reason)
+    with OneNode(folder, accounting=accounting, cores=cores) as running:
+        yield running
 
 
 def fill_in(project: Project, *, accounting: bool = False, retries: int = 0, **execution: Any) -> None:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from cluster_run import contents, fill_in, job_numbers, on_cluster, records
+from cluster_run import contents, fill_in, job_numbers, on_cluster, records, running_node
 from conftest import REPOSITORY, Project, copy_project
-from one_node import ACCOUNT, OneNode, missing
+from one_node import ACCOUNT, OneNode
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3600)]
 
@@ -17,10 +17,7 @@ DEMO = ("--configfile", "config/demo.yaml")
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
-    reason = missing(accounting=True)
-    if reason is not None:
-        pytest.skip(reason)
-    with OneNode(tmp_path_factory.mktemp("slurm"), accounting=True) as running:
+    with running_node(tmp_path_factory.mktemp("slurm"), accounting=True) as running:
         yield running
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cluster_run import fill_in, job_numbers, on_cluster, sbatch_lines, submitted
+from cluster_run import fill_in, job_numbers, on_cluster, running_node, sbatch_lines, submitted
 from conftest import Project, copy_project
-from one_node import PARTITION, OneNode, missing, wait_until
+from one_node import PARTITION, OneNode, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
@@ -22,10 +22,7 @@ RESULTS = ("courses.h5", "ground_truth.h5", "noise_floor.json")
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
-    reason = missing(accounting=False)
-    if reason is not None:
-        pytest.skip(reason)
-    with OneNode(tmp_path_factory.mktemp("slurm"), accounting=False) as running:
+    with running_node(tmp_path_factory.mktemp("slurm")) as running:
         yield running
 
 

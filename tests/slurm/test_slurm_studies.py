@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster_run import TINY, contents, fill_in, job_numbers, on_cluster, records, sbatch_lines
+from cluster_run import TINY, contents, fill_in, job_numbers, on_cluster, records, running_node, sbatch_lines
 from conftest import Project, copy_project
-from one_node import OneNode, missing
+from one_node import OneNode
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
@@ -49,10 +49,7 @@ class Studies:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
-    reason = missing(accounting=False)
-    if reason is not None:
-        pytest.skip(reason)
-    with OneNode(tmp_path_factory.mktemp("slurm"), accounting=False, cores=4) as running:
+    with running_node(tmp_path_factory.mktemp("slurm"), cores=4) as running:
         yield running
 
 
