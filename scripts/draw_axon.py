@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from understudy.anatomy import load_template
 from understudy.axon import comparison_figures, error_figures, figures, map_figures
-from understudy.axon.anatomy import load_template
 from understudy.axon.axon_mechanics import TARGETS
 from understudy.axon.comparisons import LAYOUT_MEANS
 from understudy.axon.config import Injury

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from understudy.axon.anatomy import load_template
+from understudy.anatomy import load_template
 from understudy.axon.brain_mesh import (
     BRAIN,
     CSF,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from understudy.axon.anatomy import load_template
+from understudy.anatomy import load_template
 from understudy.axon.white_matter import voxel_neighbours, voxels_at, white_matter_voxels
 from understudy.errors import InputError
 

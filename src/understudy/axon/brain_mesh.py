@@ -11,11 +11,12 @@ and brain. It is patchy, because the template's subarachnoid space is thinner th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
 
-from understudy.axon.anatomy import load_template
+from understudy.anatomy import load_template
 from understudy.axon.config import Head
 from understudy.errors import InputError
 
@@ -156,6 +157,14 @@ def block_mesh(shape: tuple[int, int, int], element_m: float) -> BrainMesh:
     return voxel_mesh(full, ~full, element_m, origin, np.zeros(3), 1.0)
 
 
+@cache
+def _template_brain() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probability of white or grey matter and mask of the brain, both at 1 mm, and their affine; made once."""
+    white, affine = load_template("wm")
+    tissue_probability = white + load_template("gm")[0]
+    return tissue_probability, brain_mask(tissue_probability), affine
+
+
 def build_brain_mesh(head: Head) -> BrainMesh:
     """The brain of the MNI152 template as cubes of ``head.element_mm`` in template space, scaled by ``head.scale``.
 
@@ -166,10 +175,7 @@ def build_brain_mesh(head: Head) -> BrainMesh:
     InputError
         If the elements are so large that no node lies inside the skull.
     """
-    white, affine = load_template("wm")
-    grey, _ = load_template("gm")
-    tissue_probability = white + grey
-    mask = brain_mask(tissue_probability)
+    tissue_probability, mask, affine = _template_brain()
     centre_mm = affine[:3, :3] @ np.argwhere(mask).mean(axis=0) + affine[:3, 3]
     # The template has unit voxels along RAS axes, so voxel edges lie half a voxel before the voxel centres.
     corner_mm = affine[:3, 3] - 0.5

@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
-from understudy.axon.anatomy import load_template
+from understudy.anatomy import load_template
 from understudy.axon.brain_mesh import cell_means
 from understudy.axon.white_matter import WhiteMatter, voxel_neighbours, voxels_at, white_matter_voxels
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from understudy.axon.anatomy import load_template
+from understudy.anatomy import load_template
 from understudy.axon.brain_mesh import brain_mask
 from understudy.errors import InputError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from understudy.axon.anatomy import load_template
+from understudy.anatomy import load_template
 from understudy.axon.brain_mesh import cell_means
 from understudy.errors import InputError
 

@@ -117,7 +117,7 @@ def webp_bytes(picture: Figure | Image.Image) -> bytes:
     """A figure at `PAGE_DPI`, or a picture, as WebP without loss: the smallest that every browser shows."""
     image = _drawn(picture, PAGE_DPI, CHART_COLOURS) if isinstance(picture, Figure) else picture
     stream = io.BytesIO()
-    image.convert("RGB").save(stream, format="webp", lossless=True, method=4, quality=100)
+    image.convert("RGB").save(stream, format="webp", lossless=True, method=4, quality=75)
     return stream.getvalue()
 
 

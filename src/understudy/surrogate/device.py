@@ -34,17 +34,18 @@ def choose_device(name: str) -> torch.device:
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
     """Deterministic kernels, ``threads`` CPU threads, full float32; the former state comes back afterwards."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     matmul = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # The same switch as `use_deterministic_algorithms`, which imports torch's compiler: three seconds of every program.
+    torch.set_deterministic_debug_mode("error")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = False
     try:
         with threadpool_limits(threads):
             yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        torch.set_deterministic_debug_mode(before[1])
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = matmul
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from typing import Literal
 
-import nibabel
 import numpy as np
 import scipy.sparse
 
+from understudy.anatomy import nilearn_image
 from understudy.errors import InputError
 
 FSAVERAGE_TO_MNI152 = np.array(
@@ -77,9 +76,7 @@ def load_cortex(hemisphere: Literal["left", "right"]) -> Cortex:
         raise InputError(f"hemisphere: found {hemisphere!r}, accepted are left, right")
     surfaces = {}
     for name in ("white", "pial"):
-        file = resources.files("nilearn.datasets.data") / "fsaverage5" / f"{name}_{hemisphere}.gii.gz"
-        with resources.as_file(file) as path:
-            image = nibabel.load(path)
+        image = nilearn_image(f"fsaverage5/{name}_{hemisphere}.gii.gz")
         points = image.agg_data("pointset").astype(np.float64)
         surfaces[name] = points @ FSAVERAGE_TO_MNI152[:3, :3].T + FSAVERAGE_TO_MNI152[:3, 3]
         faces = image.agg_data("triangle").astype(np.int64)

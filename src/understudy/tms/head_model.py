@@ -9,14 +9,13 @@ head is cut off (no current leaves there), 13 cm from the vertex.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from typing import Literal
 
-import nibabel
 import numba
 import numpy as np
 from scipy import ndimage
 
+from understudy.anatomy import load_template
 from understudy.errors import InputError
 from understudy.tms.conduction import ConductionSolver
 from understudy.tms.cortex import Cortex, load_cortex
@@ -34,7 +33,6 @@ CSF_MM, SKULL_MM, SCALP_MM = 2.0, 6.5, 6.0
 """Thickness of the shells (estimates, from recalled measurements over the motor cortex: CSF 2-3, skull 6-7, scalp 5-6,
 scalp to cortex 14-16 mm)."""
 
-_FILE = "mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
 _MARGIN_MM = 14
 _CLOSING_MM = 12
 _SMOOTHING_MM = 2.5
@@ -89,17 +87,6 @@ class HeadModel:
         index = (np.asarray(points_mm, dtype=float) - self.map_affine[:3, 3]) / self.map_affine[0, 0]
         outside = ndimage.map_coordinates(self.maps["outside_mm"], index.T, output=np.float64, order=1, mode="nearest")
         return outside - sum(self.shells_mm)
-
-
-def load_template(name: Literal["t1", "gm", "wm"]) -> tuple[np.ndarray, np.ndarray]:
-    """One MNI152 (nonlinear, symmetric, 2009a) template at 1 mm, (197, 233, 189) float32 scaled to 0-1, and its affine.
-
-    Source: Fonov et al. 2011, NeuroImage 54:313; the files come with nilearn.
-    """
-    with resources.as_file(resources.files("nilearn.datasets.data") / _FILE.format(name=name)) as path:
-        image = nibabel.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    return data / 255.0, np.asarray(image.affine, dtype=float)
 
 
 def build_head(
