@@ -1,9 +1,10 @@
 """Calcium waves: reference cases, seconds against NEURON rxd, thresholds in one and two dimensions, where cables fail.
 
-    python benchmarks/calcium.py [--quick] [--only front speed thresholds validity recovery]
+    python benchmarks/calcium.py [--quick] [--only front speed device thresholds validity recovery]
 
 Both sides of a ratio run in this process on one thread, interleaved; CPU seconds are compared, so that neighbours on
-the machine matter less. Beside every ratio stands the error of the wave's speed against the limit of small steps.
+the machine matter less (but for a GPU, whose work is no CPU time). Beside every ratio of schemes stands the error of
+the wave's speed against the limit of small steps.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from understudy.calcium.cable_dynamics import simulate_cables
+from understudy.calcium.cable_dynamics import CableSimulation, simulate_cables
 from understudy.calcium.cable_geometry import front_length_um, uniform_cable
 from understudy.calcium.cable_verification import bump
 from understudy.calcium.dendrite_verification import speeds
+from understudy.calcium.device_cables import DeviceCables
+from understudy.calcium.gated_channel import network_channel
 from understudy.calcium.parameters import Parameters
+from understudy.calcium.rate_network import RateNetwork
+from understudy.calcium.rate_training import receptor_form
 from understudy.calcium.reference_cases import (
     FRONT_SPEEDS,
     front_cable,
@@ -46,6 +52,13 @@ def cpu_seconds(work) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+def wall_seconds(work) -> float:
+    """Seconds of a call by the clock."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def front(quick: bool) -> None:
@@ -147,6 +160,34 @@ def against_rxd(quick: bool) -> None:
               f"{statistics.median(per_cable):14.1f} ({min(per_cable):.1f}, {max(per_cable):.1f})")  # fmt: skip
 
 
+def on_devices(quick: bool) -> None:
+    """The hybrid on one thread, compiled, against the same cables in torch: time per cable and step, interleaved."""
+    own, dt_s, steps, rounds = front_parameters(), 5e-5, 8 if quick else 40, 3 if quick else 5
+    network = RateNetwork(receptor_form(5))
+    torch.set_num_threads(1)
+
+    def cables(count):
+        return [uniform_cable(48.0, 0.5, 0.25, 192)] * count
+
+    def per_step(simulation, seconds):
+        # A device's run ends with its results on the host, so its wall time is whole.
+        return seconds(lambda: simulation.run(steps * dt_s, NO_STIMULUS)) / (steps * simulation.count)
+
+    compiled = CableSimulation(cables(64), own, dt_s, channel=network_channel(network), check_grid=False)
+    print("\nhybrid with 5 unknowns, 192 cells: compiled on one thread (64 cables) over torch on a device")
+    print(f"{'device':>8} {'cables':>7} {'compiled us':>12} {'torch us':>9} {'ratio (min, max)':>22}")
+    cases = [("cpu", 64)] + ([("cuda", 64), ("cuda", 4096)] if torch.cuda.is_available() else [])
+    for name, count in cases:
+        clock = cpu_seconds if name == "cpu" else wall_seconds
+        there = DeviceCables(cables(count), own, dt_s, network, torch.device(name), check_grid=False)
+        per_step(compiled, clock), per_step(there, clock)
+        pairs = [(per_step(compiled, clock), per_step(there, clock)) for _ in range(rounds)]
+        ratios = [ours / theirs for ours, theirs in pairs]
+        ours, theirs = (1e6 * statistics.median(column) for column in zip(*pairs, strict=True))
+        print(f"{name:>8} {count:7d} {ours:12.2f} {theirs:9.2f} {statistics.median(ratios):9.3f} "
+              f"({min(ratios):.3f}, {max(ratios):.3f})")  # fmt: skip
+
+
 def thresholds(quick: bool) -> None:
     """Threshold radii: published, on the published base mesh, converged, and of the cable model."""
     print("\nthreshold radius of the ER in um (two columns of two-dimensional grids extrapolate to the next)")
@@ -227,6 +268,7 @@ def recovery(quick: bool) -> None:
 PARTS = {
     "front": (front, grids),
     "speed": (against_rxd,),
+    "device": (on_devices,),
     "thresholds": (thresholds,),
     "validity": (validity,),
     "recovery": (recovery, after_the_front),

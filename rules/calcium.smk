@@ -203,6 +203,8 @@ rule map_waves:
         "../envs/environment.yaml"
     threads: 1
     resources:
+        **GPU_RESOURCES,
+        device=DEVICE,
         mem_mb=memory("calcium.map_waves"),
         runtime=run_time("calcium.map_waves"),
     params:
@@ -210,7 +212,7 @@ rule map_waves:
     message:
         "Mapping waves over receptor density and ER radius"
     shell:
-        "python scripts/map_waves.py --code {params.code} "
+        "python scripts/map_waves.py --code {params.code} --device {resources.device} "
         "--config {input.config} --networks {input.networks} --summary {input.summary} --map {output.map} "
         "--deployment {output.deployment} 2>&1 | tee {log}"
 

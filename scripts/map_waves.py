@@ -13,15 +13,18 @@ from understudy.calcium.wave_maps import DENSITY_PER_UM2, ER_RADIUS_UM, RADIUS_U
 from understudy.provenance.arguments import main, parser
 from understudy.provenance.job import job
 from understudy.settings import read_stage
+from understudy.surrogate.device import choose_device, device_facts, repeatable
 from understudy.surrogate.json_file import finite
 
 UNKNOWNS = 5
 """Of the network that maps: the one that the study's goals are judged by."""
+THREADS = 1
 
 
 def run(arguments: Namespace) -> None:
     stage = read_stage(arguments.config)
     maps = stage["maps"]
+    device = choose_device(arguments.device)
     with job(
         program="map_waves",
         study="calcium",
@@ -38,7 +41,9 @@ def run(arguments: Namespace) -> None:
         radii = np.linspace(*ER_RADIUS_UM, maps["radii"])
         density, radius = (axis.ravel() for axis in np.meshgrid(densities, radii, indexing="ij"))
         options = (maps["dt_us"] / 1e6, maps["length_um"])
-        found = mapped_waves(density, radius, *options, watched)
+        with repeatable(THREADS):
+            # The compiled engine is the faster one without a GPU.
+            found = mapped_waves(density, radius, *options, watched, None if device.type == "cpu" else device)
         chosen = np.unique(np.linspace(0, len(density) - 1, min(maps["checked"], len(density))).astype(int))
         checked = mapped_waves(density[chosen], radius[chosen], *options)
         names = ("speed_um_per_s", "peak_uM", "duration_s")
@@ -58,8 +63,8 @@ def run(arguments: Namespace) -> None:
             "seconds": found.seconds,
             "seconds_per_case": found.seconds / count,
             "seconds_per_case_direct": checked.seconds / len(chosen),
-            "threads": 1,
-            "device": "cpu",
+            "threads": THREADS,
+            "device": device.type,
             "waves": int((found.speed_um_per_s > 0).sum()),
             "checked": len(chosen),
             "speed_error_median": float(np.median(errors)) if both.any() else None,
@@ -68,12 +73,14 @@ def run(arguments: Namespace) -> None:
             "flagged_share": float(found.flagged.mean()),
         }
         this.temporary("deployment").write_text(json.dumps(finite(deployment), indent=2, sort_keys=True) + "\n")
-        each = 1e3 * found.seconds / count
-        print(f"wave map: {count:,} cables in {found.seconds:.1f} s on one thread, {each:.1f} ms each")
+        this.note("device", device_facts(device, THREADS))
+        each, where = 1e3 * found.seconds / count, "one thread" if device.type == "cpu" else "a GPU"
+        print(f"wave map: {count:,} cables in {found.seconds:.1f} s on {where}, {each:.1f} ms each")
 
 
 if __name__ == "__main__":
     arguments = parser(__doc__)
+    arguments.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
     for name in ("config", "networks", "summary", "map", "deployment"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
     main(run, arguments)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from understudy.calcium.axisymmetric import Dendrite, simulate_dendrite
-from understudy.calcium.cable_dynamics import CableSimulation, longest_step_s, simulate_cables
+from understudy.calcium.cable_checks import longest_step_s
+from understudy.calcium.cable_dynamics import CableSimulation, simulate_cables
 from understudy.calcium.cable_geometry import CoarseGridWarning, branched_cable, uniform_cable
 from understudy.calcium.cable_verification import bump, small_tree
 from understudy.calcium.parameters import Parameters, stationary_ryanodine

@@ -198,6 +198,15 @@ def test_numbers_stand_where_they_belong() -> None:
     assert "nearer to the truth in 2 of 3" in texts(page["observations"])
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [("cpu", ("on 1 thread,", "in the same solver.")), ("cuda", ("on a GPU,", "on one thread of the processor."))],
+)
+def test_a_map_says_where_it_was_made(device: str, words: tuple[str, str]) -> None:
+    page = sections(content(deployment=calcium_results.deployment() | {"device": device}))
+    assert all(each in texts(page["map"]) for each in words)
+
+
 def test_small_fractions_keep_two_digits() -> None:
     assert [fine(value) for value in (0.0123, 5e-4, 5e-5, 3e-6, None)] == [
         "1.23 %", "0.05 %", "0.005 %", "0.0003 %", "—",

@@ -16,6 +16,7 @@ DEVICE_RULES = {
     "evaluate_surrogate",
     "map_injury",
     "map_thresholds",
+    "map_waves",
     "measure_learning_curve",
     "measure_sensitivity",
     "train_surrogate",

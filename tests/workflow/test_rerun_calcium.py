@@ -88,6 +88,7 @@ def test_finished_run_has_nothing_to_do(finished_calcium: Project) -> None:
         ("src/understudy/calcium/designed_fit.py", {"design_waves"}),
         ("src/understudy/calcium/course_plan.py", {"simulate_courses"}),
         ("src/understudy/calcium/wave_maps.py", {"map_waves"}),
+        ("src/understudy/calcium/device_cables.py", {"map_waves"}),
         ("src/understudy/calcium/goals.py", {"draw_calcium"}),
         ("src/understudy/tms/conduction.py", set()),
     ],

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from understudy.calcium import axisymmetric_kernel as kernel
-from understudy.calcium.cable_dynamics import FRONT_PROBABILITY, kinetics_of, longest_step_s
+from understudy.calcium.cable_checks import longest_step_s
+from understudy.calcium.cable_dynamics import FRONT_PROBABILITY, kinetics_of
 from understudy.calcium.cable_geometry import uniform_cable, warn_of_coarse_grid
 from understudy.calcium.parameters import Parameters, stationary_ryanodine
 from understudy.calcium.stimulus import Stimulus

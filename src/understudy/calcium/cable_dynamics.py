@@ -18,6 +18,16 @@ from typing import Protocol
 import numpy as np
 
 from understudy.calcium import cable_kernel as kernel
+from understudy.calcium.cable_checks import (
+    bad_concentration,
+    check_crank_nicolson_step,
+    check_positive_step,
+    checked_sites,
+    initial_concentrations,
+    node_words,
+    one_for_each,
+    whole_steps,
+)
 from understudy.calcium.cable_geometry import Cable, warn_of_coarse_grid
 from understudy.calcium.parameters import Parameters, stationary_ryanodine
 from understudy.calcium.stimulus import Stimulus, drive_of, open_fraction
@@ -28,7 +38,6 @@ SCHEMES = ("crank-nicolson", "euler")
 FRONT_PROBABILITY = 0.1
 """Open probability at which a node counts as reached by the front (found: wave_exam.lua)."""
 
-_QUANTITIES = ("cytosolic calcium", "ER calcium", "free calbindin")
 _STEPS_AT_ONCE = 4096
 
 
@@ -130,11 +139,6 @@ def side_slots(parent: np.ndarray) -> np.ndarray:
     return slots
 
 
-def longest_step_s(parameters: Parameters) -> float:
-    """Longest step of the Crank-Nicolson scheme: beyond it the binding to calbindin rings instead of relaxing."""
-    return 2 / (parameters.binding_per_uM_s * parameters.calbindin_uM + parameters.unbinding_per_s)
-
-
 def total_calcium_uM_um3(cable: Cable, parameters: Parameters, concentrations_uM: np.ndarray) -> float:
     """Free and bound calcium of cytosol and ER; the concentrations are (N, 3)."""
     u, e, b = concentrations_uM.T
@@ -147,13 +151,6 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     raw = np.zeros(count + 8)
     start = (-raw.ctypes.data // 8) % 8
     return raw[start : start + count].reshape(shape)
-
-
-def _sequence(values, count: int, name: str) -> list:
-    values = list(values) if isinstance(values, Sequence) else [values] * count
-    if len(values) != count:
-        raise InputError(f"{name}: found {len(values)}, accepted is one for all or one for each of the {count} cables")
-    return values
 
 
 class CableSimulation:
@@ -204,20 +201,16 @@ class CableSimulation:
             passes = 2 if any(each.ip3_receptor_per_um2 > 0 for each in own) else 1
         if passes not in (1, 2):
             raise InputError(f"passes: found {passes}, accepted are 1 and 2")
-        if not (math.isfinite(dt_s) and dt_s > 0):
-            raise InputError(f"dt_s: found {dt_s:g}, accepted is a positive number")
+        check_positive_step(dt_s)
         self.cables, self.count = cables, len(cables)
-        self.parameters = _sequence(parameters, self.count, "parameters")
+        self.parameters = one_for_each(parameters, self.count, "parameters")
         self.parent = np.ascontiguousarray(cables[0].parent, dtype=np.int64)
         self.dt_s, self.euler, self.passes, self.channel = float(dt_s), scheme == "euler", passes, channel
         for k, (cable, own) in enumerate(zip(cables, self.parameters, strict=True)):
             if not np.array_equal(cable.parent, self.parent):
                 raise InputError(f"cables: found another topology in cable {k}, accepted are cables of one topology")
-            if not self.euler and dt_s > longest_step_s(own):
-                raise InputError(
-                    f"dt_s: found {dt_s:g} for cable {k}, accepted by the scheme 'crank-nicolson' are steps up to "
-                    f"{longest_step_s(own):.3g} s (calbindin binds within half of that); 'euler' takes any"
-                )
+            if not self.euler:
+                check_crank_nicolson_step(dt_s, own, k)
             if check_grid and own.ryanodine_per_um2 > 0:
                 warn_of_coarse_grid(cable, own)
         n = len(self.parent)
@@ -234,7 +227,7 @@ class CableSimulation:
         self._nodes = self._pack(np.array([nodes_of(c, p) for c, p in zip(cables, self.parameters, strict=True)]))
         self._kinetics = self._pack(np.array([kinetics_of(own) for own in self.parameters]))
         self._with_ip3 = any(own.ip3_receptor_per_um2 > 0 for own in self.parameters)
-        initial = self._initial(initial_uM)
+        initial = initial_concentrations(self.parameters, n, initial_uM)
         self._state = self._pack(initial)
         self._p = _aligned((self.blocks, n, *tail))
         if channel is None:
@@ -278,23 +271,6 @@ class CableSimulation:
         """View (blocks, N, 3, lanes or 1)."""
         return self._state.reshape(self.blocks, len(self.parent), 3, -1)
 
-    def _initial(self, initial_uM: np.ndarray | None) -> np.ndarray:
-        n = len(self.parent)
-        if initial_uM is None:
-            rest = [[own.rest_cytosol_uM, own.rest_er_uM, own.rest_calbindin_uM] for own in self.parameters]
-            return np.repeat(np.array(rest)[:, None], n, axis=1)
-        initial = np.asarray(initial_uM, dtype=float)
-        if initial.shape not in ((n, 3), (self.count, n, 3)):
-            raise InputError(
-                f"initial_uM: found the shape {initial.shape}, accepted are {(n, 3)} and {(self.count, n, 3)}"
-            )
-        initial = np.broadcast_to(initial, (self.count, n, 3))
-        if not (np.isfinite(initial).all() and (initial >= 0).all()):
-            raise InputError("initial_uM: found a negative or non-finite number, accepted are numbers of at least 0")
-        if not (initial[:, :, :2] > 0).all():
-            raise InputError("initial_uM: found no calcium at some node, accepted are positive numbers for calcium")
-        return initial
-
     def run(
         self,
         duration_s: float,
@@ -319,10 +295,8 @@ class CableSimulation:
         ------
         InputError : a concentration became negative or was no longer a number, with time, place and likely cause.
         """
-        stimuli = _sequence(stimuli, self.count, "stimuli")
-        steps = round(duration_s / self.dt_s)
-        if steps < 1:
-            raise InputError(f"duration_s: found {duration_s:g}, accepted is at least one step of {self.dt_s:g} s")
+        stimuli = one_for_each(stimuli, self.count, "stimuli")
+        steps = whole_steps(duration_s, self.dt_s)
         opened = []
         for own, stimulus in zip(self.parameters, stimuli, strict=True):
             for name in ("voltage_mV", "ip3_uM"):
@@ -334,9 +308,7 @@ class CableSimulation:
                     )
             voltage = stimulus.voltage_mV
             opened.append(None if voltage is None else open_fraction(voltage, self.dt_s, own.rest_voltage_mV))
-        sites = np.asarray(sites, dtype=np.int64).reshape(-1)
-        if len(sites) and not (sites.min() >= 0 and sites.max() < len(self.parent)):
-            raise InputError(f"sites: found {sites.min()} to {sites.max()}, accepted are 0 to {len(self.parent) - 1}")
+        sites = checked_sites(sites, len(self.parent))
         end = self.steps_done + steps
         sampled = np.arange(self.steps_done // every + 1, end // every + 1) * every if len(sites) else np.arange(0)
         tail = (LANES,) if self.lanes else ()
@@ -448,7 +420,7 @@ class CableSimulation:
         )  # fmt: skip
 
     def _place(self, cable: int, node: int) -> str:
-        return f"node {node} (x = {self.cables[cable].position_um[node]:g} um)"
+        return node_words(self.cables[cable], node)
 
     def _holds(self, block: int) -> bool:
         values = self._state[block]
@@ -458,16 +430,10 @@ class CableSimulation:
         values = self._concentrations()[block]
         node, quantity, lane = np.argwhere(~((values >= 0) & np.isfinite(values)))[0]
         cable = int(self._of_lane[block, lane])
-        value = values[node, quantity, lane]
-        if self.euler:
-            cause = "parameters or an initial state so extreme that float64 does not hold the step's equations"
-        else:
-            cause = f"a step of {self.dt_s:g} s that is too long for Crank-Nicolson here; shorten it or use 'euler'"
-        words = f"{value:g}" if math.isfinite(value) else "a number that is not finite"
-        raise InputError(
-            f"{_QUANTITIES[quantity]}: found {words} in cable {cable} at {self._place(cable, node)}, "
-            f"t = {steps * self.dt_s:g} s; accepted are concentrations of at least 0; likely cause: {cause}"
-        )
+        raise bad_concentration(
+            quantity, values[node, quantity, lane], cable, self._place(cable, node), steps * self.dt_s, self.dt_s,
+            self.euler,
+        )  # fmt: skip
 
 
 def simulate_cables(

@@ -126,6 +126,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
             after=("train_receptors", "simulate_hybrid"),
             serial={"cables": (maps.densities * maps.radii + maps.checked) * cable},
             memory={"cables": maps.densities * maps.radii},
+            network=True,
         ),
         Work(
             "verify_calcium",

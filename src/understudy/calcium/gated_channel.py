@@ -15,7 +15,7 @@ import torch
 
 from understudy.calcium import rate_kernel as kernel
 from understudy.calcium.parameters import Parameters, stationary_ryanodine
-from understudy.calcium.rate_network import WEIGHT_NAMES, RateNetwork
+from understudy.calcium.rate_network import WEIGHT_NAMES, RateForm, RateNetwork
 from understudy.calcium.vector_lanes import LANES
 from understudy.errors import InputError
 
@@ -76,6 +76,14 @@ def visited_domain(features: np.ndarray, cells: int = 24) -> Domain:
         grown[:-1] |= moved[1:]
         grid = np.moveaxis(grown, 0, axis)
     return Domain(cells, np.ascontiguousarray(grid).reshape(-1).astype(np.uint8))
+
+
+def check_domain(domain: Domain | None, form: RateForm) -> None:
+    """Refuse a domain of other inputs than a network of this form has (`InputError`)."""
+    if domain is not None and len(domain.visited) != domain.cells**form.n_inputs:
+        raise InputError(
+            f"domain: found {len(domain.visited)} cells, accepted are {domain.cells}^{form.n_inputs} for this network"
+        )
 
 
 class GatedChannel:
@@ -186,10 +194,7 @@ def network_channel(
             f"rate network: found gating {form.gating!r}, {len(form.drives)} drives and powers {form.powers}, accepted "
             "are single gates and chains that cytosolic calcium alone drives on a log scale, with power 1"
         )
-    if domain is not None and len(domain.visited) != domain.cells**form.n_inputs:
-        raise InputError(
-            f"domain: found {len(domain.visited)} cells, accepted are {domain.cells}^{form.n_inputs} for this network"
-        )
+    check_domain(domain, form)
     whole = _whole(kernel.CHAIN if form.gating == "chain" else kernel.SINGLE, kernel.NETWORK, update)
     whole[kernel.FILTERED], whole[kernel.SEES_GATES] = form.filter_s is not None, form.sees_gates
     whole[kernel.INPUTS] = form.n_inputs

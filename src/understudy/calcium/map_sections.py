@@ -19,11 +19,14 @@ def maps(results: Results, figures: Figures) -> dict[str, Any]:
     if not is_number(found.get("n")):
         return section("map", "use", title, [absent("deployment.json")])
     threads, unknowns = found.get("threads"), str(shape.get("channel") or COMPACT)[3:]
+    on_gpu = found.get("device") == "cuda"
+    where = "a GPU" if on_gpu else f"{count(threads)} thread{'' if threads == 1 else 's'}"
+    how = "on one thread of the processor" if on_gpu else "in the same solver"
     text = [
         f"{count(found['n'])} cables with other receptor densities and ER radii were simulated with the network with "
-        f"{unknowns} unknowns in {duration(found.get('seconds'))} on {count(threads)} "
-        f"thread{'' if threads == 1 else 's'}, {duration(found.get('seconds_per_case'))} for each; with the equations "
-        f"a cable takes {duration(found.get('seconds_per_case_direct'))}, measured on a subset in the same solver."
+        f"{unknowns} unknowns in {duration(found.get('seconds'))} on {where}, "
+        f"{duration(found.get('seconds_per_case'))} for each; with the equations a cable takes "
+        f"{duration(found.get('seconds_per_case_direct'))}, measured on a subset {how}."
     ]
     own, direct = found.get("seconds_per_case"), found.get("seconds_per_case_direct")
     if is_number(own) and is_number(direct) and own > direct:

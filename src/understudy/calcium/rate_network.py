@@ -242,23 +242,29 @@ class RateNetwork(nn.Module):
         """Rates (..., R) in 1/s."""
         return torch.exp(self.log_rates(self.features(drives, filtered, gates)))
 
-    def advance(self, states: torch.Tensor, drives: torch.Tensor, dt_s) -> torch.Tensor:
+    def filtered(self, states: torch.Tensor, drives: torch.Tensor, dt_s) -> torch.Tensor | None:
+        """Filter (...) of the first drive after ``dt_s`` with the drives (..., D) held; None without one."""
+        if self.form.filter_s is None:
+            return None
+        own, step = drives[..., 0], torch.as_tensor(dt_s, dtype=states.dtype)
+        return own + (states[..., -1] - own) * torch.exp(-step / self.form.filter_s)
+
+    def advance(self, states: torch.Tensor, drives: torch.Tensor, dt_s, update=relax) -> torch.Tensor:
         """States (..., S) after a step with the drives (..., D) in its middle; ``dt_s`` is a number or (...).
 
-        Second order in the step for drives that move; gates stay probabilities for any weights and any step.
+        Second order in the step for drives that move; gates stay probabilities for any weights and any step. ``update``
+        moves gates with held rates, as `relax` does.
         """
         form = self.form
-        gates, filtered, after = states[..., : form.n_gates], None, []
-        if form.filter_s is not None:
-            own, s = drives[..., 0], states[..., -1]
-            step = torch.as_tensor(dt_s, dtype=states.dtype)
-            filtered = own + (s - own) * torch.exp(-0.5 * step / form.filter_s)
-            after = [(own + (s - own) * torch.exp(-step / form.filter_s))[..., None]]
+        gates, filtered = states[..., : form.n_gates], self.filtered(states, drives, 0.5 * dt_s)
         rates = self.rates(drives, filtered, gates)
         if form.sees_gates:
-            middle = relax(gates, rates, 0.5 * dt_s, form.gating)
+            middle = update(gates, rates, 0.5 * dt_s, form.gating)
             rates = self.rates(drives, filtered, middle)
-        return torch.cat([relax(gates, rates, dt_s, form.gating), *after], dim=-1)
+        gates = update(gates, rates, dt_s, form.gating)
+        if filtered is None:
+            return gates
+        return torch.cat([gates, self.filtered(states, drives, dt_s)[..., None]], dim=-1)
 
     def rest(self, drives: torch.Tensor) -> torch.Tensor:
         """States (..., S) in equilibrium with held drives (..., D).
