@@ -97,13 +97,13 @@ class Run:
 
     def __init__(self, folder: Path, studies: Sequence[str]):
         self.folder = folder
+        folder.mkdir(parents=True)
         for part in PARTS:
             source = REPOSITORY / part
             if source.is_dir():
                 # Compiled kernels go along: compiling them takes minutes.
                 shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.pyc", "*.egg-info"))
             else:
-                folder.mkdir(exist_ok=True)
                 shutil.copy2(source, folder / part)
         configuration: dict = {"execution": {"keep_shards": True}}
         for name in CONFIGURATIONS.values():

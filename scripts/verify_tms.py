@@ -97,8 +97,7 @@ def run(arguments: Namespace) -> None:
         tested = {n: cell_under_test(cells[n], segment_um, verification.fields, stream(n)) for n in chosen}
         smallest = min(chosen, key=lambda n: len(tested[n].compartments))
         # Each cell costs a minute of the usual script, and seconds of fine steps: small runs take the smallest alone.
-        small = verification.fields < 16
-        thorough = [smallest] if small else chosen
+        thorough = chosen if verification.every_type else [smallest]
 
         def timing() -> dict[str, Any]:
             timed = [cell_under_test(cells[n], segment_um, _TIMED_FIELDS, stream(_TIMING + 10 + n)) for n in thorough]
@@ -108,7 +107,7 @@ def run(arguments: Namespace) -> None:
                 waveform,
                 dt_ms,
                 arguments.library,
-                rounds=1 if small else 3,
+                rounds=3 if verification.every_type else 1,
             )
 
         def files() -> dict[str, Any]:

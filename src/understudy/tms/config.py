@@ -287,6 +287,11 @@ class Verification(Section):
     )
     refined: int = quantity(50, "1", "cells whose thresholds are repeated in a field twice as fine", "choice", ge=0)
 
+    @property
+    def every_type(self) -> bool:
+        """Whether time and convergence are measured for every type of cell, below this size for the smallest alone."""
+        return self.fields >= 16
+
 
 class Network(Section):
     """The network of the TMS surrogate."""

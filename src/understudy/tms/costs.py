@@ -159,8 +159,7 @@ def works(tms: Any, data_dir: Path) -> list[Work]:
             after=("build_cells", "place_coils", "place_cells", "simulate_thresholds", "compile_mechanisms"),
             serial={
                 "fields": types * tms.verification.fields * steps / 400,
-                # From this number of fields on every type of cell is timed, below it the smallest alone.
-                "timed": types if tms.verification.fields >= 16 else 1,
+                "timed": types if tms.verification.every_type else 1,
                 "refined": float(tms.verification.refined > 0),
                 "whole": whole,
             },
