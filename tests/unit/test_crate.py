@@ -163,7 +163,6 @@ def test_without_a_workflow_or_records_there_is_no_crate(made: CratedRun, tmp_pa
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The validator's request cache with the one context that crates name, so that it needs no network."""
-    pytest.importorskip("rocrate_validator", reason="needs roc-validator 0.13.0, which judges crates")
     import requests
     import requests_cache
     import urllib3
