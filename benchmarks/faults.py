@@ -171,8 +171,13 @@ def kind(process: psutil.Process) -> str | None:
     return "trainer" if TRAINERS.search(text) else "other program"
 
 
-def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> str | None:
-    """Kill what was wanted; what is there instead when that does not show up; None if everything has ended."""
+def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> tuple[str, list[psutil.Process]] | None:
+    """Kill what was wanted, or what is there instead when that does not show up.
+
+    Returns
+    -------
+    what was killed and all processes of the run at that moment; None if everything has ended.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while top.poll() is None:
         everyone = [psutil.Process(top.pid), *below(top.pid)]
@@ -184,14 +189,14 @@ def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> str | None:
             for process in everyone:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.terminate()
-            return wanted
+            return wanted, everyone
         if late and not found[wanted]:
             wanted = next((name for name in ("rank", "trainer", "other program") if found[name]), wanted)
         if found[wanted]:
             victim = found[wanted][0 if wanted == "snakemake" else draw.randrange(len(found[wanted]))]
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
-                return wanted
+                return wanted, everyone
         time.sleep(0.01)
     return None
 
@@ -203,15 +208,15 @@ def disturb(run: Run, tally: Tally, draw: random.Random, first: bool, longest_s:
     while top.poll() is None and run.attempts() == begun:
         time.sleep(0.02)
     time.sleep(draw.uniform(0, longest_s))
-    family = below(top.pid)
-    hit = kill(top, draw.choice(VICTIMS), draw)
+    killed = kill(top, draw.choice(VICTIMS), draw)
     top.wait(timeout=600)
-    if hit is None:
+    if killed is None:
         if top.returncode:
             raise RuntimeError(
                 f"an attempt that nobody killed ended with {top.returncode}; see {run.folder}/output.log"
             )
         return True
+    hit, family = killed
     tally.kills[hit] += 1
     if hit != "snakemake":
         _, left = psutil.wait_procs(family, timeout=30)
