@@ -13,7 +13,7 @@ from understudy.calcium.designed_channel import (
     knobs_at,
     spread_knobs,
 )
-from understudy.calcium.designed_fit import designed_clamps, designed_errors, designed_form, fit_designed
+from understudy.calcium.designed_fit import designed_clamps, designed_errors, designed_form, fit_designed, pulsed_clamps
 from understudy.calcium.designed_waves import (
     Bench,
     design_wave,
@@ -53,6 +53,19 @@ def test_design_keeps_its_promises():
     twice = channel.relaxed(channel.relaxed(start, u, np.array(2e-3)), u, np.array(3e-3))
     np.testing.assert_allclose(channel.relaxed(start, u, np.array(5e-3)), twice, rtol=1e-12)
     assert channel.observed(twice, u)[0] > 100 * REST_OPEN
+
+
+def test_pulses_are_answered_as_in_the_cable():
+    """Begun at rest, some near a wave's peak and some hardly moved, each answered by its own design."""
+    clamps, values = pulsed_clamps(12, 60, np.random.default_rng(2))
+    assert clamps.drive.shape == (12, 60) and values.shape == (12, 3)
+    np.testing.assert_array_equal(clamps.hold, Parameters().rest_cytosol_uM)
+    assert clamps.drive.max() > 2 and clamps.drive.max(axis=1).min() < 1
+    channel = DesignedChannel(Knobs(*values[5]))
+    state = channel.stationary(clamps.hold[5])
+    for u, dt_s in zip(clamps.drive[5], clamps.dt_s[5], strict=True):
+        state = channel.relaxed(state, u, dt_s)
+    np.testing.assert_allclose(clamps.truth[5, -1], channel.observed(state, u), rtol=1e-12)
 
 
 def test_exact_channels_have_their_own_knobs():
