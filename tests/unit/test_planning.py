@@ -70,7 +70,7 @@ def test_plans_are_near_what_was_measured_at_three_sizes(study: str) -> None:
     runs, tables = kept_runs(TABLES)
     entries = [entry for entry in comparison(runs, tables) if entry["study"] == study]
     sizes = {size for size in SIZES for entry in entries if entry["run"].startswith(size)}
-    assert sizes >= ({"tiny", "demo"} if study == "calcium" else set(SIZES))
+    assert sizes >= set(SIZES)
     for entry in entries:
         for quantity in ("core_hours", "largest_memory_MB", "disk_MB"):
             assert abs(error(entry[quantity])) < NEAR, (entry["run"], quantity, entry[quantity])
@@ -85,6 +85,7 @@ def test_a_present_configuration_costs_what_its_measured_run_did() -> None:
         ("calcium", "tests/tiny_calcium.yaml", "tiny_calcium"),
         ("axon", "config/demo.yaml", "demo"),
         ("tms", "config/demo.yaml", "demo"),
+        ("calcium", "config/demo.yaml", "demo"),
     ):
         own = read_configuration(REPOSITORY / file, REPOSITORY / "config/config.yaml")
         costs = estimates(own, study_works(own))

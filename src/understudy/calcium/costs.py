@@ -20,6 +20,8 @@ _SEARCH_GRID = {"full": 6, "quick": 4}
 _KINDS = 3
 # Effort of a channel's parts in the cable: front, steps, held-out sets, recovery, clamps, threshold, cost.
 _PARTS = 29.0
+# Fronts that are kept beside those of the networks: by the equations and by two closures.
+_EQUATIONS = 3
 
 
 def _groups(count: int, scale: float) -> int:
@@ -94,7 +96,7 @@ def works(calcium: Any, data_dir: Path) -> list[Work]:
             blocks=7 * networks,
             longest=10 * 7 * networks / (_PARTS * networks),
             memory={"sets": hybrid.plain + hybrid.conditioned},
-            disk={"cells": 1 / hybrid.spacing_um},
+            disk={"fronts": (networks + _EQUATIONS) / hybrid.spacing_um},
         ),
         Work(
             "compare_channels",
