@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from understudy.calcium.cable_dynamics import simulate_cables
-from understudy.calcium.clamp_training import QUICK_FIT
 from understudy.calcium.designed_channel import Knobs
-from understudy.calcium.designed_fit import DESIGNED_FIT, designed_errors, fit_designed
+from understudy.calcium.designed_fit import DESIGNED_FIT, QUICK_DESIGNED_FIT, designed_errors, fit_designed
 from understudy.calcium.designed_waves import (
     Bench,
     ChannelOf,
@@ -73,7 +72,7 @@ def network_case(stage: dict[str, Any], number: int, wanted: np.ndarray) -> dict
         training=own["training"],
         stopping=max(8, own["training"] // 12),
         intervals=own["intervals"],
-        stages=DESIGNED_FIT if full else QUICK_FIT,
+        stages=DESIGNED_FIT if full else QUICK_DESIGNED_FIT,
     )
     channels = network_channels(fitted.network)
     values: dict[str, Any] = {f"arrays/{key}": value for key, value in network_arrays(fitted.network).items()}

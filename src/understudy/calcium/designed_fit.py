@@ -27,7 +27,8 @@ from understudy.calcium.stimulus import Stimulus
 from understudy.surrogate.metrics import nrmse, r2
 
 DESIGNED_FIT = (FitStage(1, 12288, 1400), FitStage(4, 4096, 500), FitStage(16, 768, 120))
-"""Stages for the network of all knobs (minutes)."""
+QUICK_DESIGNED_FIT = (FitStage(1, 2048, 160), FitStage(4, 512, 60))
+"""Stages for the network of all knobs, of a study (minutes) and of a small one (seconds)."""
 
 PULSES_UM_UM_PER_S = (200.0, 5000.0)
 PULSE_SITES_UM = (0.4, 1.4, 4.0)
