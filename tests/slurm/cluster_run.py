@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
@@ -15,16 +14,17 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Project
+from conftest import REPOSITORY, Project
 from one_node import ACCOUNT, PARTITION, OneNode, missing
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+from finished_work import content, differences
 
 PROFILE = ("--workflow-profile", "profiles/slurm")
 TINY = ("tests/tiny.yaml", "tests/tiny_calcium.yaml", "tests/tiny_tms.yaml", "tests/slurm/tiny_studies.yaml")
-# Files that hold times of their own making; everything else must not depend on where it was made.
-TIMED = re.compile(
-    r"(/|^)(deployment|white_matter_cost|hybrid|verification|presentation|comparison|report|audit|design|channels)"
-    r"\.(json|html)$|\.png$|libnrnmech\.so$"
-)
+# What depends on where and with how many ranks a run was made, beside measured times, which are left out anyway.
+_OF_THE_PLACE = re.compile(r"(deployment|white_matter_cost)\.json: \.(direct_)?ranks$|libnrnmech\.so: ")
 
 
 @contextmanager
@@ -97,9 +97,6 @@ def records(run_folder: Path) -> dict[str, dict[str, Any]]:
     return {f"{each['program']} {each['outputs'][0]['path']}": each for each in found}
 
 
-def contents(run_folder: Path) -> dict[str, str]:
-    """Result -> SHA-256, of every recorded output that holds no times."""
-    names = [output["path"] for each in records(run_folder).values() for output in each["outputs"]]
-    return {
-        name: hashlib.sha256((run_folder / name).read_bytes()).hexdigest() for name in names if not TIMED.search(name)
-    }
+def different(expected: Path, found: Path) -> list[str]:
+    """Entries of results that differ between two run folders."""
+    return [name for name in differences(content(expected), content(found)) if _OF_THE_PLACE.search(name) is None]

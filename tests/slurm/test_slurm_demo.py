@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from cluster_run import contents, fill_in, job_numbers, on_cluster, records, running_node
+from cluster_run import different, fill_in, job_numbers, on_cluster, records, running_node
 from conftest import REPOSITORY, Project, copy_project
 from one_node import ACCOUNT, OneNode
 
@@ -77,8 +77,7 @@ def test_results_equal_those_of_one_machine(demo: tuple[Project, str]) -> None:
         pytest.skip(
             f"found {len(same)} of {len(ours)} results of this code in {os.path.relpath(here)}; `make demo` first"
         )
-    left, right = contents(here), contents(there)
-    assert {name for name in right if left[name] != right[name]} == set()
+    assert different(here, there) == []
 
 
 def _made_of(record: dict) -> tuple[str, str]:
