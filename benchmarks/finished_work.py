@@ -18,8 +18,9 @@ import numpy as np
 from understudy.farm.frames import scan_frames
 from understudy.farm.shards import shard_files
 
-# Results that hold times, and all that is drawn or told from them; the numbers behind are compared themselves.
-TOLD = re.compile(r"(\.prov\.json|(^|/)(report\.\w+|audit\.json)|/figures/[^/]+)$")
+# Results that hold times, and all that is drawn or told from them; the numbers behind are compared themselves, as are
+# those of the compiled mechanisms, whose library names the folder it was built in.
+TOLD = re.compile(r"(\.prov\.json|(^|/)(report\.\w+|audit\.json)|/figures/[^/]+|libnrnmech\.so)$")
 BOOKKEEPING = {".work", "logs", "benchmarks", "config"}
 # Seconds that were measured: entries that differ between any two runs.
 MEASURED = re.compile(

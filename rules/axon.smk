@@ -22,10 +22,6 @@ AXON_FIGURES = (
 FINAL_RESULTS["axon"] = [result("axon", "maps", "maps.json")]
 
 
-if RANKS == 1:
-    ARRAY_RULES.add("simulate_variant")
-
-
 rule axon:
     input:
         result("axon", "surrogate", "metrics.json"),

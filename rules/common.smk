@@ -116,9 +116,6 @@ def run_time(name):
 # What a study makes that no other rule reads; the audit waits for it, so that it judges everything.
 FINAL_RESULTS = {}
 
-# Rules whose jobs a cluster may get as one array: alike, without MPI, and all ready at the same moment.
-ARRAY_RULES = set()
-
 RANKS = CONFIGURATION.execution.ranks
 DEVICE = CONFIGURATION.execution.device
 
@@ -178,15 +175,14 @@ def tidy_shards():
 
 
 def check_arrays():
-    """Refuse arrays that would go wrong: of MPI jobs each task runs the first one (snakemake-executor-plugin-slurm
-    2.8.0), and jobs that get ready one by one are never submitted (its issue 473)."""
-    asked = getattr(workflow.executor_settings, "array_jobs", None) or ""
-    names = {name.strip() for name in asked.replace(";", ",").split(",")} - {""}
-    if names - ARRAY_RULES:
-        accepted = ", ".join(sorted(ARRAY_RULES)) or "none with execution.ranks above 1"
+    """Refuse arrays, which snakemake-executor-plugin-slurm 2.8.0 gets wrong: of MPI jobs each task runs the first one,
+    settings such as this profile's break its call of sbatch, and jobs that get ready one by one are never submitted
+    (its issue 473)."""
+    asked = getattr(workflow.executor_settings, "array_jobs", None)
+    if asked:
         refuse(
-            f"slurm-array-jobs: found {', '.join(sorted(names - ARRAY_RULES))}; accepted are rules whose jobs are "
-            f"ready together and use no MPI: {accepted}"
+            f"slurm-array-jobs: found {asked}; accepted is to leave it out: this version of the executor plugin runs "
+            "arrays wrongly"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,13 +61,6 @@ def studies(node: OneNode, tmp_path_factory: pytest.TempPathFactory) -> Studies:
     return Studies(project, output)
 
 
-@pytest.fixture
-def project(studies: Studies, tmp_path: Path) -> Project:
-    """A test's own copy of the finished run."""
-    shutil.copytree(studies.project.folder, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
-
-
 def test_results_equal_those_of_one_machine(studies: Studies) -> None:
     local = studies.project.run(
         "snakemake", "--cores", "2", "--configfile", *TINY, "--config", "run=tiny_local", timeout=1500
@@ -106,14 +98,3 @@ def test_a_finished_run_has_nothing_to_do_and_audits_clean(studies: Studies) -> 
         assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
     audited = studies.project.run("understudy", "audit", "results/tiny_studies")
     assert audited.returncode == 0, audited.stdout
-
-
-def test_alike_jobs_go_as_an_array(project: Project, studies: Studies, node: OneNode, tmp_path: Path) -> None:
-    fill_in(project, ranks=1)
-    variants = [f"results/tiny_studies/axon/{name}/ground_truth.h5" for name in ("other_sex", "other_criterion")]
-    arguments = ("--force", *variants, "--configfile", *TINY)
-    status, output = on_cluster(project, "--slurm-array-jobs", "simulate_variant", *arguments, log=tmp_path / "log")
-    assert status == 0, output[-5000:]
-    (words,) = sbatch_lines(output)["simulate_variant"]
-    assert "--array=1-2" in words and "--ntasks=1" in words
-    assert different(studies.run, project.folder / "results/tiny_studies") == []
