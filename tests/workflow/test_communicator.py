@@ -71,6 +71,32 @@ def test_an_error_on_another_rank_alone_is_told_by_that_rank():
     assert done.stderr == "error: rank 1 has no data\n"
 
 
+PROGRAM = """
+from understudy.farm.communicator import together, world
+from understudy.errors import InputError
+from understudy.provenance.arguments import main, parser
+
+def work(arguments):
+    comm = world()
+    {body}
+main(work, parser(""))
+"""
+
+
+def test_a_program_tells_its_error_and_the_launcher_adds_nothing():
+    """Ranks that end together are not aborted: a launcher told to abort may drop what it has not read yet."""
+    body = "with together(comm): raise InputError('no data')"
+    done = run(PROGRAM.format(body=body))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: no data\n")
+
+
+def test_a_program_ends_ranks_that_wait_for_it_and_tells_its_error():
+    body = "comm.rank == 1 and comm.barrier(); raise InputError('no data')"
+    done = run(PROGRAM.format(body=body))
+    assert done.returncode == 2
+    assert "error: no data\n" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_rank_computes_on_one_thread():
     code = """
 import numpy, numba

@@ -31,6 +31,7 @@ _THREAD_VARIABLES = (
 _POLL_S = 0.005
 _LONGEST_POLL_S = 0.05
 _ABORT_AFTER_S = 10.0
+_FORWARD_S = 1.0
 
 
 def world():
@@ -161,14 +162,27 @@ def together(comm) -> Iterator[None]:
                 print(f"error: {error}", file=sys.stderr, flush=True)
             else:
                 traceback.print_exception(error)
-            sys.stderr.flush()
-            guard.Abort(mine)
+            abort(guard, mine)
         failed = np.flatnonzero(statuses)
         if len(failed) and guard.rank != _speaker(failed, error, guard):
             raise SystemExit(int(statuses[failed[0]]))
     guard.Free()
     if error is not None:
+        # Every rank is on its way out: `arguments.main` need not abort them.
+        error.ranks_end_together = True
         raise error
+
+
+def abort(comm, status: int) -> None:
+    """End all ranks of ``comm`` with ``status``, whatever they do, and do not return.
+
+    What this rank has printed is on its way first: a launcher that is told to abort stops reading (seen with MPICH's
+    Hydra), and the only message that says what was wrong would be lost.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(_FORWARD_S)
+    comm.Abort(status)
 
 
 def _speaker(failed: Sequence[int], error: BaseException | None, guard) -> int:

@@ -36,13 +36,15 @@ def parser(description: str, farm: bool = False, surrogate: bool = False) -> arg
     return made
 
 
-def _end_other_ranks(status: int) -> None:
-    """End all ranks of an MPI program: the others would wait for this one for ever."""
+def _end_other_ranks(error: Exception, status: int) -> None:
+    """End all ranks of an MPI program, unless they end with this one: they would wait for it for ever."""
     mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.Get_size() > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        mpi.COMM_WORLD.Abort(status)
+    if getattr(error, "ranks_end_together", False) or mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
+        return
+    if mpi.COMM_WORLD.Get_size() > 1:
+        from understudy.farm.communicator import abort
+
+        abort(mpi.COMM_WORLD, status)
 
 
 def main(run: Callable[[argparse.Namespace], int | None], arguments: argparse.ArgumentParser) -> None:
@@ -60,9 +62,9 @@ def main(run: Callable[[argparse.Namespace], int | None], arguments: argparse.Ar
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
-        _end_other_ranks(status)
-    except Exception:
+        _end_other_ranks(error, status)
+    except Exception as error:
         traceback.print_exc()
         status = 1
-        _end_other_ranks(status)
+        _end_other_ranks(error, status)
     sys.exit(status)
