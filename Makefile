@@ -30,7 +30,7 @@ study: setup
 	$(BIN)/snakemake --cores $(CORES)
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not gpu and not slurm"
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow and not gpu and not slurm"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow"

@@ -11,9 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow", "envs", "tests", "pyproject.toml")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need a finished run come first: making these takes longest, and another worker has work meanwhile."""
+    items.sort(key=lambda item: not any(name.startswith("finished") for name in getattr(item, "fixturenames", ())))
 
 
 @dataclass(frozen=True)
@@ -75,13 +81,25 @@ def copy_project(folder: Path, configuration: str = Project.configuration) -> Pr
     return Project(folder, configuration)
 
 
+def finished_run(factory: pytest.TempPathFactory, name: str, configuration: str) -> Project:
+    """A copy with a finished run, which pytest-xdist's workers share: the first that needs it makes it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    project, mark = Project(folder / "project", configuration), folder / "finished"
+    with FileLock(f"{folder}.lock"):
+        if not mark.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            copy_project(project.folder)
+            process = project.snakemake(timeout=900)
+            assert process.returncode == 0, process.stdout + process.stderr
+            mark.touch()
+    return project
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy with a finished tiny run; tests that change it take `project` instead."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
-    process = project.snakemake(timeout=600)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return project
+    return finished_run(tmp_path_factory, "finished_axon", "tests/tiny.yaml")
 
 
 @pytest.fixture
@@ -100,10 +118,7 @@ def empty_project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def finished_tms(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """As `finished`, of the TMS study."""
-    project = copy_project(tmp_path_factory.mktemp("finished_tms") / "project", "tests/tiny_tms.yaml")
-    process = project.snakemake(timeout=900)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return project
+    return finished_run(tmp_path_factory, "finished_tms", "tests/tiny_tms.yaml")
 
 
 @pytest.fixture
@@ -116,10 +131,7 @@ def project_tms(finished_tms: Project, tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def finished_calcium(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """As `finished`, of the calcium study."""
-    project = copy_project(tmp_path_factory.mktemp("finished_calcium") / "project", "tests/tiny_calcium.yaml")
-    process = project.snakemake(timeout=900)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return project
+    return finished_run(tmp_path_factory, "finished_calcium", "tests/tiny_calcium.yaml")
 
 
 @pytest.fixture
