@@ -250,17 +250,17 @@ def test_unwritable_folder_is_named(farm):
 
 
 def test_ranks_are_idle_for_less_than_a_tenth_while_there_is_work(farm):
-    # One block 50 times longer than each of the others: 2.5 s against 60 blocks of 50 ms.
-    farm.run("--cases", 60, "--block-size", 1, "--seconds", 0.05, "--long-block", 50)
+    # One block 10 times longer than each of the others: 3 s against 20 blocks of 0.3 s.
+    farm.run("--cases", 20, "--block-size", 1, "--seconds", 0.3, "--long-block", 10)
     starts, ends = farm.events("start"), farm.events("end")
-    long_case = 60
+    long_case = 20
     begin, last_start = starts[0][0], starts[-1][0]
     assert long_case in [case for _, case, _ in starts[:2]], "the longest expected comes first"
     assert last_start - begin > 2.0
     finished = {case: time for time, case, _ in ends}
     for pid in {pid for _, _, pid in starts}:
         busy = sum(min(finished[case], last_start) - time for time, case, p in starts if p == pid)
-        # 10 % is the promise; each case here waits for 50 ms, and fsync and claim must fit between two.
+        # 10 % is the promise; each case here waits for 0.3 s, so that fsync and claim have 33 ms between two.
         assert busy / (last_start - begin) > 0.9
 
 

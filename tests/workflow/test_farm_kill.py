@@ -47,8 +47,8 @@ def test_ranks_end_when_their_launcher_is_killed(tmp_path, victim):
         identities = [identify(process.pid) for process in family]
         (target,) = [p.pid for p in [psutil.Process(launcher.pid), *family] if p.name() == victim]
         os.kill(target, signal.SIGKILL)
-        # The parent-death signal comes at once, the watchdog thread within a second.
-        deadline = time.monotonic() + 5
+        # The parent-death signal comes at once, the watchdog thread within a second of a quiet machine.
+        deadline = time.monotonic() + 15
         while any(identity.alive() for identity in identities):
             assert time.monotonic() < deadline, "a rank lives on without its launcher"
             time.sleep(0.02)
@@ -80,7 +80,7 @@ def test_signal_and_thread_each_end_a_rank_by_themselves(hold):
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while process.alive():
         assert time.monotonic() < deadline
         time.sleep(0.02)
