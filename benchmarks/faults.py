@@ -228,38 +228,40 @@ def rounds(count: int, seed: int, studies: Sequence[str], keep: Path | None) -> 
     """Kill this many times; random choices follow from ``seed``, what they hit from the machine."""
     draw = random.Random(seed)
     tally = Tally()
-    with contextlib.ExitStack() as stack:
-        place = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-faults-")))
-        run = Run(place / "project", studies)
-        start = time.monotonic()
-        if run.begin(first=True).wait():
-            raise RuntimeError(f"the undisturbed run failed; see {run.folder}/output.log")
-        seconds = time.monotonic() - start
-        expected = content(run.results)
-        print(f"undisturbed: {len(expected):,} entries to compare, {seconds:.0f} s", flush=True)
-        ended, before = True, Finished({}, {}, {}, {})
-        while sum(tally.kills.values()) < count or not ended:
-            if ended:
-                run.forget()
-                before = Finished({}, {}, {}, {})
-            if sum(tally.kills.values()) < count:
-                ended = disturb(run, tally, draw, ended, LONGEST_WAIT * seconds)
-            else:
-                ended = run.begin(first=False).wait() == 0
-                if not ended:
-                    raise RuntimeError(f"the last resume failed; see {run.folder}/output.log")
-            after = finished(run.folder, run.results)
-            compare(before, after, tally)
-            before = after
-            jobs, cases = len(after.jobs), len(after.cases)
-            told = ", ".join(f"{name} {number}" for name, number in sorted(tally.kills.items()))
-            print(f"{sum(tally.kills.values())} kills ({told}): {jobs} jobs, {cases} cases finished", flush=True)
-            if ended:
-                other = differences(expected, content(run.results))
-                for name in other[:10]:
-                    print(f"  different: {name}")
-                tally.different_results += len(other)
-                tally.runs_finished += 1
+    place = keep or Path(tempfile.mkdtemp(prefix="understudy-faults-"))
+    run = Run(place / "project", studies)
+    start = time.monotonic()
+    if run.begin(first=True).wait():
+        raise RuntimeError(f"the undisturbed run failed; see {run.folder}/output.log")
+    seconds = time.monotonic() - start
+    expected = content(run.results)
+    print(f"undisturbed: {len(expected):,} entries to compare, {seconds:.0f} s", flush=True)
+    ended, before = True, Finished({}, {}, {}, {})
+    while sum(tally.kills.values()) < count or not ended:
+        if ended:
+            run.forget()
+            before = Finished({}, {}, {}, {})
+        if sum(tally.kills.values()) < count:
+            ended = disturb(run, tally, draw, ended, LONGEST_WAIT * seconds)
+        else:
+            ended = run.begin(first=False).wait() == 0
+            if not ended:
+                raise RuntimeError(f"the last resume failed; see {run.folder}/output.log")
+        after = finished(run.folder, run.results)
+        compare(before, after, tally)
+        before = after
+        jobs, cases = len(after.jobs), len(after.cases)
+        told = ", ".join(f"{name} {number}" for name, number in sorted(tally.kills.items()))
+        print(f"{sum(tally.kills.values())} kills ({told}): {jobs} jobs, {cases} cases finished", flush=True)
+        if ended:
+            other = differences(expected, content(run.results))
+            for name in other[:10]:
+                print(f"  different: {name}")
+            tally.different_results += len(other)
+            tally.runs_finished += 1
+    if keep is None:
+        # An error leaves the folder, since its message names the log in it.
+        shutil.rmtree(place)
     return tally
 
 

@@ -83,6 +83,7 @@ def run(arguments: Namespace) -> None:
             simulate,
             label="courses",
             costs=[unit.cost for unit in units],
+            numbers=("dt_s", "u_uM"),
             recompute=arguments.recompute,
         )
         if this.job is not None:

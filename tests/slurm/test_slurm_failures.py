@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from cluster_run import fill_in, job_numbers, on_cluster, running_node, sbatch_lines, submitted
+from cluster_run import PROFILE, fill_in, job_numbers, on_cluster, running_node, sbatch_lines, submitted
 from conftest import Project, copy_project
 from one_node import PARTITION, OneNode, wait_until
 
@@ -122,6 +123,26 @@ def test_a_job_that_ends_too_soon_is_tried_again_and_resumes(
     assert node.job(first)["JobState"] == state and node.job(second)["JobState"] == "COMPLETED"
     assert reused(empty_project)[0] >= 3
     assert results(empty_project) == undisturbed
+    (tried, again) = sbatch_lines(log.read_text())["simulate_courses"]
+    for option in ("-t", "--mem-per-cpu"):
+        assert int(again[again.index(option) + 1]) == 2 * int(tried[tried.index(option) + 1]), option
+
+
+def test_the_doctor_in_an_allocation_starts_two_ranks(node: OneNode, empty_project: Project) -> None:
+    fill_in(empty_project, ranks=2)
+    doctor = [str(Path(sys.executable).parent / "understudy"), "doctor", "--profile", PROFILE[1]]
+    done = subprocess.run(
+        ["salloc", "-n", "2", *doctor],
+        cwd=empty_project.folder,
+        env=empty_project.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    said = " ".join(done.stdout.split())
+    for line in ("MPI launcher srun --mpi=pmi2 --kill-on-bad-exit=1 starts 2 ranks", "scheduler SLURM answers"):
+        assert f"ok {line}" in said, done.stdout + done.stderr
+    assert "jobs are asked for with squeue" in said
 
 
 def test_a_wrong_mpi_is_caught_before_any_physics(node: OneNode, empty_project: Project, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_ranks_end_when_their_launcher_is_killed(tmp_path, victim):
 def test_signal_and_thread_each_end_a_rank_by_themselves(hold):
     without_signal = "sys.platform = 'other'; " if "time.sleep" in hold else ""
     rank = (
-        f"import os, sys; {without_signal}from understudy.farm.watchdog import end_with_launcher; end_with_launcher(); "
+        f"import os, sys; {without_signal}from understudy.watchdog import end_with_launcher; end_with_launcher(); "
         f"print(os.getpid(), flush=True); {hold}"
     )
     launcher = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {rank!r}])"
@@ -82,5 +82,22 @@ def test_signal_and_thread_each_end_a_rank_by_themselves(hold):
     parent.stdout.close()
     deadline = time.monotonic() + 15
     while process.alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_worker_ends_with_its_program():
+    """Else it waits for ever to hand over its result, and Snakemake for the log that it holds open."""
+    code = (
+        "import os, time; from understudy.worker_process import worker_process; worker = worker_process(); "
+        "print(worker.submit(os.getpid).result(), flush=True); worker.submit(time.sleep, 60).result()"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    worker = identify(int(program.stdout.readline()))
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    deadline = time.monotonic() + 15
+    while worker.alive():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def farm_each(
     *,
     label: str,
     costs: Sequence[float] | None = None,
+    numbers: Collection[str] = (),
     recompute: bool = False,
 ) -> list[dict[str, np.ndarray]] | None:
     """Results of all cases in their order on the first rank, None on the others. Collective.
@@ -44,7 +45,7 @@ def farm_each(
     labels : a case in words, one each.
     simulate : gives the named arrays of a case by its number.
     costs : expected effort of each case.
-    label, recompute : as for `understudy.farm.cases.run_cases`; no case may fail.
+    label, numbers, recompute : as for `understudy.farm.cases.run_cases`; no case may fail.
     """
 
     def one_by_one(numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -61,6 +62,7 @@ def farm_each(
         blocks=fixed_blocks(range(len(labels)), 1, costs),
         simulate=one_by_one,
         label=label,
+        numbers=numbers,
         recompute=recompute,
         describe=lambda case: labels[case],
     )

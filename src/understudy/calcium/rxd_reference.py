@@ -6,11 +6,9 @@ its own (`rxd_traces`, `rxd_seconds`), and only there it is imported.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +20,7 @@ from understudy.calcium.cable_verification import bump
 from understudy.calcium.parameters import Parameters, stationary_ryanodine
 from understudy.calcium.stimulus import NO_STIMULUS
 from understudy.calcium.waves import nrmse, wave_speed
+from understudy.worker_process import worker_process
 
 MOLECULES_PER_MM_UM3 = 602214.076
 
@@ -154,8 +153,8 @@ def _traces(setting: Setting, duration_s: float, dt_s: float | None) -> tuple[np
 
 def rxd_traces(setting: Setting, duration_s: float, dt_s: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """`RxdCable.run` in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_traces, setting, duration_s, dt_s).result()
+    with worker_process() as worker:
+        return worker.submit(_traces, setting, duration_s, dt_s).result()
 
 
 def _seconds(setting: Setting, duration_s: float, dt_s: float, rounds: int, cables: int) -> dict[str, np.ndarray]:
@@ -185,8 +184,8 @@ def rxd_seconds(
 ) -> dict[str, np.ndarray]:
     """CPU seconds (rounds,) of both codes with the same fixed step, in turn in one process: ``peer``, ``one_cable``
     and ``per_cable`` of a batch."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_seconds, setting, duration_s, dt_s, rounds, cables).result()
+    with worker_process() as worker:
+        return worker.submit(_seconds, setting, duration_s, dt_s, rounds, cables).result()
 
 
 class Comparison(NamedTuple):

@@ -48,7 +48,7 @@ def mpi(launcher: str) -> Finding:
             check,
             "problem",
             f"{launcher}: two ranks did not answer within {_LIMIT_S:.0f} s",
-            "under a scheduler run the doctor inside an allocation: srun -n 1 --pty understudy doctor",
+            "under a scheduler run the doctor inside an allocation of two tasks: salloc -n 2 understudy doctor",
         )
     ranks = [line for line in said.splitlines() if line.startswith("rank ")]
     if process.returncode != 0 or not ranks:

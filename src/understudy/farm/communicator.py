@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from understudy.errors import InputError
-from understudy.farm.watchdog import end_with_launcher
+from understudy.watchdog import end_with_launcher
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,15 @@ def fitted(jobs: Sequence[Measured], quantity: str) -> dict[str, float]:
     return {name: float(f"{value:.5g}") for name, value in zip((ONE, *names), costs, strict=True) if value > 0}
 
 
-def rule_costs(jobs: Sequence[Measured]) -> dict[str, Any]:
-    """One rule's entry in a cost table."""
+def _start_s(jobs: Iterable[Measured]) -> float | None:
     starts = [job.start_s for job in jobs if job.start_s is not None]
-    entry: dict[str, Any] = {"start_s": round(statistics.median(starts), 3) if starts else 0.0}
+    return round(statistics.median(starts), 3) if starts else None
+
+
+def rule_costs(jobs: Sequence[Measured], usual_start_s: float = 0.0) -> dict[str, Any]:
+    """One rule's entry in a cost table; ``usual_start_s`` stands for a start-up that no quiet machine has shown."""
+    start_s = _start_s(jobs)
+    entry: dict[str, Any] = {"start_s": usual_start_s if start_s is None else start_s}
     return entry | {quantity: fitted(jobs, quantity) for quantity in _AMOUNTS}
 
 
@@ -63,7 +68,11 @@ def fitted_tables(runs: Mapping[str, Mapping[str, Mapping[str, Measured]]]) -> d
         for study, jobs in studies.items():
             for rule, job in jobs.items():
                 by_rule.setdefault(study, {}).setdefault(rule, []).append(job)
-    return {study: {rule: rule_costs(jobs) for rule, jobs in sorted(rules.items())} for study, rules in by_rule.items()}
+    tables = {}
+    for study, rules in by_rule.items():
+        usual_s = _start_s(job for jobs in rules.values() for job in jobs) or 0.0
+        tables[study] = {rule: rule_costs(jobs, usual_s) for rule, jobs in sorted(rules.items())}
+    return tables
 
 
 def calibrate(measured: Sequence[MeasuredRun], folder: Path) -> list[Path]:

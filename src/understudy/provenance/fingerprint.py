@@ -50,9 +50,10 @@ EXCLUDED_MODULES = (
     "understudy.farm.monitor",
     "understudy.farm.ownership",
     "understudy.farm.processes",
-    "understudy.farm.watchdog",
     "understudy.provenance",
     "understudy.settings",
+    "understudy.watchdog",
+    "understudy.worker_process",
 )
 REPORT_PACKAGE = "understudy.report"
 REPORT_PROGRAMS = ("draw_", "judge_results", "write_report")

@@ -6,10 +6,8 @@ which would flatter the engine.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from understudy.tms.cell_model import CableModel
 from understudy.tms.neuron_cell import NeuronCell
 from understudy.tms.neuron_reference import find_threshold, load_mechanisms
 from understudy.tms.threshold_engine import find_thresholds, resting_state
+from understudy.worker_process import worker_process
 
 WAYS = ("engine", "injection", "played_potentials")
 """The batched engine, NEURON with equivalent currents, NEURON with a vector played into each segment's
@@ -86,15 +85,12 @@ def time_thresholds(
     """
     spent = {way: np.zeros((rounds, len(models))) for way in WAYS}
     worst = 0.0
-    spawn = multiprocessing.get_context("spawn")
     for column, (model, potential) in enumerate(zip(models, potentials_mV, strict=True)):
         with ExitStack() as stack:
             workers = {}
             for way in WAYS:
                 arguments = (way, model, waveform, dt_ms, tolerance, str(library))
-                workers[way] = stack.enter_context(
-                    ProcessPoolExecutor(1, mp_context=spawn, initializer=_prepare, initargs=arguments)
-                )
+                workers[way] = stack.enter_context(worker_process(_prepare, *arguments))
             for turn in range(rounds):
                 row = turn % len(potential)
                 found = {}

@@ -1,4 +1,4 @@
-"""End a rank when its launcher is gone, so that no rank computes on for nobody."""
+"""End a process when its parent is gone: no rank computes on without its launcher, no worker without its program."""
 
 from __future__ import annotations
 
@@ -22,22 +22,26 @@ def launched() -> bool:
 
 
 def end_with_launcher() -> None:
+    """From now on a rank is killed as soon as its launcher ends; nothing in a program that has none."""
+    if launched() and not _active.is_set():
+        _active.set()
+        end_with_parent()
+
+
+def end_with_parent() -> None:
     """From now on this process is killed as soon as its parent ends.
 
     The kernel's parent-death signal works even while compiled code holds the interpreter; where it does not exist, a
     thread compares the parent's number.
     """
-    if not launched() or _active.is_set():
-        return
-    _active.set()
     parent = os.getppid()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if parent == 1:
-        # The launcher was gone before anyone could watch it.
+        # The parent was gone before anyone could watch it.
         os.kill(os.getpid(), signal.SIGKILL)
-    threading.Thread(target=_watch, args=(parent,), name="launcher watchdog", daemon=True).start()
+    threading.Thread(target=_watch, args=(parent,), name="parent watchdog", daemon=True).start()
 
 
 def _watch(parent: int) -> None:
