@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from understudy.errors import InputError
+from understudy.farm.processes import WORKFLOW_VARIABLE, ProcessIdentity, identify
 from understudy.provenance.attempts import is_orphan, open_attempts, read_attempts
 from understudy.provenance.processes import living_workflows
 from understudy.provenance.resume import end_orphans, latest_run, resume
@@ -133,6 +134,28 @@ def test_killed_run_goes_on(project: Path) -> None:
     log = (run_folder / ".work/attempts/slow.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in log] == ["start", "interrupted", "start", "end"]
     assert [path.name for path in (run_folder / "axon").iterdir() if "partial" in path.name] == []
+
+
+def test_a_program_that_had_not_begun_its_job_is_ended_too(project: Path) -> None:
+    """Nothing is noted of it yet, and it would begin beside the resumed one."""
+    with subprocess.Popen(["sleep", "60"]) as gone:
+        workflow = identify(gone.pid)
+        gone.kill()
+
+    def begin(file: str, snakemake: ProcessIdentity) -> subprocess.Popen:
+        said = f"{snakemake.host} {snakemake.pid} {snakemake.started}"
+        command = [sys.executable, "-c", "import time; time.sleep(60)", file]
+        return subprocess.Popen(command, cwd=project, env={**os.environ, WORKFLOW_VARIABLE: said})
+
+    left, other, lives = (
+        begin("results/small/axon/slow.txt", workflow),
+        begin("results/large/axon/slow.txt", workflow),
+        begin("results/small/axon/slow.txt", identify()),
+    )
+    told: list[str] = []
+    assert end_orphans(project / "results/small", told.append) == 1
+    assert f"ending process {left.pid}" in told[0]
+    assert not psutil.pid_exists(left.pid) and other.poll() is None and lives.poll() is None
 
 
 def test_job_started_by_hand_is_not_ended(project: Path) -> None:

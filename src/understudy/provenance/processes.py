@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from understudy.farm.processes import ProcessIdentity, is_snakemake
+from understudy.farm.processes import WORKFLOW_VARIABLE, ProcessIdentity, identify, is_snakemake
 
 
 def living_workflows(folder: Path) -> list[int]:
@@ -23,6 +23,26 @@ def living_workflows(folder: Path) -> list[int]:
         except (psutil.Error, OSError):
             continue
     return sorted(found)
+
+
+def left_behind(run_folder: Path) -> list[ProcessIdentity]:
+    """Processes of a run on this host whose Snakemake is gone, those too that have only just been started: a program
+    imports for seconds before its job is noted anywhere."""
+    run_folder = run_folder.resolve()
+    folder = run_folder.parents[1]
+    files = f"{run_folder.relative_to(folder).as_posix()}/"
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.environ().get(WORKFLOW_VARIABLE, "").split()
+            if len(words) != 3 or Path(process.cwd()).resolve() != folder:
+                continue
+            workflow = ProcessIdentity(words[0], int(words[1]), words[2])
+            if workflow.local and not workflow.alive() and any(files in word for word in process.cmdline()):
+                found.append(identify(process.pid))
+        except (psutil.Error, OSError, ValueError):
+            continue
+    return found
 
 
 def stop(identity: ProcessIdentity, patience_s: float = 10.0) -> bool:

@@ -14,7 +14,7 @@ from understudy.errors import InputError
 from understudy.farm.ownership import live_owners, stop_owner
 from understudy.farm.processes import ProcessIdentity
 from understudy.provenance.attempts import is_orphan, known_outputs, open_attempts, process_of
-from understudy.provenance.processes import living_workflows, stop
+from understudy.provenance.processes import left_behind, living_workflows, stop
 from understudy.provenance.run_folder import (
     COMMAND_FILE,
     WORK_FOLDER,
@@ -82,6 +82,12 @@ def end_orphans(run_folder: Path, tell: Tell) -> int:
             ended += 1
         if not stop(process):
             raise InputError(f"{run_folder}: process {process.pid} ({line['program']}) does not end; stop it by hand")
+    for process in left_behind(run_folder):
+        if process.alive():
+            tell(f"ending process {process.pid}, whose Snakemake was gone before its job had begun")
+            ended += 1
+        if not stop(process):
+            raise InputError(f"{run_folder}: process {process.pid} does not end; stop it by hand")
     return ended
 
 
