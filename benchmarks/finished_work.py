@@ -22,10 +22,10 @@ from understudy.farm.shards import shard_files
 # those of the compiled mechanisms, whose library names the folder it was built in.
 TOLD = re.compile(r"(\.prov\.json|(^|/)(report\.\w+|audit\.json)|/figures/[^/]+|libnrnmech\.so)$")
 BOOKKEEPING = {".work", "logs", "benchmarks", "config"}
-# Seconds that were measured: entries that differ between any two runs.
+# Seconds that were measured, and of how many cases: entries that differ between any two runs.
 MEASURED = re.compile(
-    r"(deployment|white_matter_cost)\.json: .*(seconds|_s$|_s_)|_s_per_threshold$|hybrid\.json: \.cost\.|\.seconds$"
-    r"|verification\.json: \.(timing\.\w+_s_|benchmarks\.rxd_time)"
+    r"(deployment|white_matter_cost)\.json: .*(seconds|_s$|_s_|\.direct_n$|\.computed$)|_s_per_threshold$"
+    r"|hybrid\.json: \.cost\.|\.seconds$|verification\.json: \.(timing\.\w+_s_|benchmarks\.rxd_time)"
 )
 
 

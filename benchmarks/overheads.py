@@ -231,7 +231,7 @@ PARTS: dict[str, Callable[[int], int]] = {
 }
 
 
-def main() -> None:
+def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=f"out of {', '.join(PARTS)}; all by default")
     parser.add_argument("--rounds", type=int, default=3)
@@ -241,7 +241,8 @@ def main() -> None:
         parser.error(f"found {', '.join(sorted(unknown))}; accepted are {', '.join(PARTS)}")
     missed = sum(PARTS[part](arguments.rounds) for part in arguments.parts or PARTS)
     print(f"{missed} limit(s) missed")
+    return missed > 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,6 +20,12 @@ from mkdocs.structure.files import File
 from understudy import cli, settings
 from understudy.calcium.parameters import SOURCES, Parameters
 from understudy.configuration import Section, section_class
+from understudy.planning.costs import TABLES, estimates
+from understudy.planning.evidence import comparison, error, left_one_out
+from understudy.planning.machine import Machine
+from understudy.planning.measurements import kept_runs
+from understudy.planning.plan import make_plan
+from understudy.planning.studies import read_configuration, study_works
 from understudy.provenance.findings import KINDS
 from understudy.provenance.fingerprint import REPOSITORY
 from understudy.report.numbers import quantity
@@ -109,7 +115,7 @@ def command_line() -> str:
     commands = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     parts = []
     for name, parser in commands.choices.items():
-        text = (parser.description or "").replace("%%", "%").replace("<", "&lt;")
+        text = (parser.description or "").replace("<", "&lt;")
         rows = table(["argument", "meaning"], _arguments(parser))
         parts += [f"### understudy {name}\n", f"{text}\n", rows, f"{parser.epilog or ''}\n"]
     return "\n".join(parts).replace(str(REPOSITORY), "the repository")
@@ -193,6 +199,59 @@ def calcium_constants() -> str:
     return table(["constant", "value", "known", "source"], rows)
 
 
+def plan_evidence() -> str:
+    """How far plans are from the runs that their costs come from, and from each run that the costs leave out."""
+    runs, tables = kept_runs(TABLES)
+    alone = {(entry["run"], entry["study"]): entry for entry in left_one_out(runs)}
+    rows = []
+    for entry in sorted(comparison(runs, tables), key=lambda entry: (entry["study"], entry["core_hours"]["measured"])):
+        if entry["study"] != "report":
+            left_out = alone[entry["run"], entry["study"]]
+            errors = [f"{error(entry[name]):+.0%}" for name in ("core_hours", "largest_memory_MB", "disk_MB")]
+            errors += [f"{error(left_out[name]):+.0%}" for name in ("core_hours", "largest_memory_MB")]
+            rows.append([f"{entry['study']}: {entry['run']}", str(entry["rules"]), *errors])
+    return table(
+        ["run", "rules", "core hours", "largest memory", "results", "hours, left out", "memory, left out"], rows
+    )
+
+
+def _times(factor: int) -> dict[str, Any]:
+    """Keys of the published scale with this many times the impacts, profiles, patches and thresholds."""
+    grown = {
+        ("axon", "impacts"): ("training", "calibration", "heldout"),
+        ("axon", "sampling"): ("training_profiles", "calibration_profiles", "heldout_profiles"),
+        ("tms", "placements"): ("training_patches", "calibration_patches", "heldout_patches", "second_head_patches"),
+        ("tms", "sampling"): ("training", "calibration", "heldout", "second_head", "unseen_pulse"),
+    }
+    now = read_configuration(None)
+    over: dict[str, Any] = {}
+    for (study, section), names in grown.items():
+        values = getattr(getattr(now, study), section)
+        over.setdefault(study, {})[section] = {name: factor * getattr(values, name) for name in names}
+    return over
+
+
+def plan_sizes() -> str:
+    """The published scale and larger ones on more and more nodes."""
+    rows = []
+    for words, factor, ranks, nodes in (
+        ("published", 1, 2, 1),
+        ("published", 1, 640, 10),
+        ("published", 1, 4000, 100),
+        ("ten times the impacts, profiles, patches and thresholds", 10, 640, 10),
+        ("a hundred times", 100, 4000, 100),
+    ):
+        study = read_configuration(None, over={"execution": {"ranks": ranks}, **_times(factor)})
+        machine = Machine(ranks, nodes=nodes, cores=ranks // nodes)
+        total = make_plan("", estimates(study, study_works(study)), machine)["total"]
+        of_cores = f", {nodes} of {ranks // nodes} cores" if nodes > 1 else ", one"
+        hours = (
+            f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in (total["core_hours"], total["wall_s"] / 3600)
+        )
+        rows.append([words, f"{ranks:,}{of_cores}", *hours])
+    return table(["study", "ranks, nodes", "core hours", "hours elapsed"], rows)
+
+
 def published(tell: Callable[[Path], str], study: str, reference: Path = REFERENCE) -> str:
     """What ``tell`` makes of a study's published results, or that there are none yet."""
     if (reference / study / "report.json").is_file():
@@ -210,6 +269,8 @@ GENERATED: dict[str, Callable[..., str]] = {
     "limits": partial(published, limits),
     "metrics": metrics,
     "parameters": parameters,
+    "plan-evidence": plan_evidence,
+    "plan-sizes": plan_sizes,
     "programs": programs,
     "verification": partial(published, verification),
 }

@@ -247,9 +247,8 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, function) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
         text = " ".join(function.__doc__.split())
-        # argparse takes a per cent sign for a format.
-        text = text.replace("%", "%%")
-        made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        # argparse takes a per cent sign in help, but not in a description, for a format.
+        made = commands.add_parser(name, help=text.replace("%", "%%"), description=text, allow_abbrev=False)
         made.set_defaults(function=function)
         return made
 

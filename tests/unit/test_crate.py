@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from conftest import Project
 from test_audit import DATASET, METRICS, MODELS, PROGRAMS, Run
 
 from understudy.errors import InputError
@@ -206,6 +207,12 @@ def problems(crate: Path, cache: Path) -> list[str]:
 
 def test_validator_accepts_the_crate(made: CratedRun, cache: Path) -> None:
     assert problems(made.folder, cache) == []
+
+
+def test_validator_accepts_the_crate_of_a_finished_study(project: Project, cache: Path) -> None:
+    done = project.run("understudy", "crate", "results/tiny")
+    assert done.returncode == 0, done.stderr
+    assert problems(project.folder / "results/tiny", cache) == []
 
 
 def test_validator_refuses_a_crate_without_an_instrument(made: CratedRun, cache: Path, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import Project
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 from faults import WRONG, Tally, compare  # noqa: E402
-from finished_work import Finished, content, differences, finished  # noqa: E402
+from finished_work import Finished, content, differences  # noqa: E402
+from finished_work import finished as finished_now  # noqa: E402
 
 
 def test_what_is_made_again_lost_or_doubled_is_counted() -> None:
@@ -62,18 +64,31 @@ def test_a_job_that_snakemake_has_not_noted_is_told_apart(tmp_path: Path) -> Non
     markers = tmp_path / ".snakemake/incomplete"
     markers.mkdir(parents=True)
     (markers / "cmVzdWx0cy90aW55L2JlZ3VuLmg1").touch()  # results/tiny/begun.h5 as Snakemake writes it
-    found = finished(tmp_path, run)
+    found = finished_now(tmp_path, run)
     assert found.jobs == {"done.h5.prov.json": "done"} and found.unnoted == {"begun.h5.prov.json": "begun"}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_five_kills_over_the_three_studies(tmp_path: Path) -> None:
-    figures = tmp_path / "figures.json"
-    command = [sys.executable, str(BENCHMARKS / "faults.py"), "--rounds", "5", "--seed", "2", "--json", str(figures)]
-    done = subprocess.run(command, capture_output=True, text=True)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("study", "kills"), [("axon", 2), ("tms", 1), ("calcium", 2)])
+def test_kills_at_random_moments_change_nothing(
+    finished: Project, finished_tms: Project, finished_calcium: Project, tmp_path: Path, study: str, kills: int
+) -> None:
+    """Five over the three studies; `make test-faults` makes fifty in one run of all."""
+    undisturbed = {
+        "axon": finished.folder / "results/tiny",
+        "tms": finished_tms.folder / "results/tiny_tms",
+        "calcium": finished_calcium.folder / "results/tiny_calcium",
+    }
+    words = ["--rounds", kills, "--studies", study, "--against", undisturbed[study]]
+    words += ["--keep", tmp_path / "killed", "--json", tmp_path / "figures.json"]
+    command = [sys.executable, BENCHMARKS / "faults.py", *words]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(figures.read_text())
-    assert sum(found["kills"].values()) == 5 and found["runs_finished"] >= 1
-    assert found["cases_kept"] and found["jobs_kept"] and found["pieces_kept"]
+    found = json.loads((tmp_path / "figures.json").read_text())
+    assert sum(found["kills"].values()) == kills and found["runs_finished"] >= 1
+    assert found["entries_compared"] > 100
     assert not any(found[name] for name in WRONG), done.stdout
+    killed = Project(tmp_path / "killed/project", "smallest.yaml")
+    assert killed.planned() == set()
+    audited = killed.run("understudy", "audit", "results/faults")
+    assert audited.returncode == 0, audited.stdout

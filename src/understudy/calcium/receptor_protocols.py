@@ -291,9 +291,3 @@ COURSE_KINDS = {
 def number_of_groups(kind: str, scale: float) -> int:
     """Protocols or parameter sets of a kind at a scale, at least 2."""
     return max(2, round(scale * COURSE_KINDS[kind].count))
-
-
-def draw_courses(seed: int, *, scale: float = 1.0, parameters: Parameters | None = None) -> Courses:
-    """Courses of all kinds; ``scale`` multiplies how many. Another seed has other protocols and parameter sets."""
-    own, rng = parameters or Parameters(), np.random.default_rng(seed)
-    return joined([kind.draw(own, number_of_groups(name, scale), rng) for name, kind in COURSE_KINDS.items()])

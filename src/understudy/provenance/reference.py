@@ -233,11 +233,6 @@ def _read_list(folder: Path) -> dict[str, Any]:
     return listing
 
 
-def is_reference(folder: Path) -> bool:
-    """Whether a folder holds published results: of one study, or of several below it."""
-    return bool(reference_folders(folder))
-
-
 def reference_folders(folder: Path) -> list[Path]:
     """The published studies in or below a folder."""
     if (folder / LIST_FILE).is_file():

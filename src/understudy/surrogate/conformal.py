@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FEATURES = ("log_spread", "mean", "mean_squared", "log_novelty")
 _FLOOR = 1e-3
 _RIDGE = 10.0
 _RANGE = 1.5

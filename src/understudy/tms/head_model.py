@@ -74,10 +74,6 @@ class HeadModel:
     map_affine: np.ndarray
     shells_mm: tuple[float, float, float]
 
-    @property
-    def tissue_names(self) -> tuple[str, ...]:
-        return TISSUES
-
     def solver(self) -> ConductionSolver:
         """The whole head's solver: its matrix and hierarchy take seconds, so keep it."""
         return ConductionSolver(self.fine, self.factor, self.conductivity, self.affine)
