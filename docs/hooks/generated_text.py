@@ -207,8 +207,10 @@ def plan_evidence() -> str:
     for entry in sorted(comparison(runs, tables), key=lambda entry: (entry["study"], entry["core_hours"]["measured"])):
         if entry["study"] != "report":
             left_out = alone[entry["run"], entry["study"]]
-            errors = [f"{error(entry[name]):+.0%}" for name in ("core_hours", "largest_memory_MB", "disk_MB")]
-            errors += [f"{error(left_out[name]):+.0%}" for name in ("core_hours", "largest_memory_MB")]
+            errors = [
+                f"{round(100 * error(entry[name])):+d} %" for name in ("core_hours", "largest_memory_MB", "disk_MB")
+            ]
+            errors += [f"{round(100 * error(left_out[name])):+d} %" for name in ("core_hours", "largest_memory_MB")]
             rows.append([f"{entry['study']}: {entry['run']}", str(entry["rules"]), *errors])
     return table(
         ["run", "rules", "core hours", "largest memory", "results", "hours, left out", "memory, left out"], rows
