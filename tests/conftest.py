@@ -92,8 +92,21 @@ def finished_run(factory: pytest.TempPathFactory, name: str, configuration: str)
             copy_project(project.folder)
             process = project.snakemake(timeout=900)
             assert process.returncode == 0, process.stdout + process.stderr
+            keep_kernels(project.folder)
             mark.touch()
     return project
+
+
+def keep_kernels(folder: Path) -> None:
+    """Take kernels that a copy has compiled into the repository: they hold for other copies, and compiling takes
+    minutes."""
+    for path in (folder / "src").rglob("__pycache__/*.nb[ci]"):
+        own = REPOSITORY / path.relative_to(folder)
+        if not own.exists():
+            own.parent.mkdir(exist_ok=True)
+            half = own.with_name(f"{own.name}.{os.getpid()}")
+            shutil.copy2(path, half)
+            half.replace(own)
 
 
 @pytest.fixture(scope="session")
