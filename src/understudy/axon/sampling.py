@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.decomposition import PCA
 
 from understudy.axon.config import Sampling
 from understudy.axon.profile_distance import lower_to_nearest, overlap_norms, walk
@@ -260,6 +258,10 @@ def select_kmeans(candidates: Candidates, count: int, settings: Sampling, seed: 
 
     A candidate is taken once: centres are served in order, and one whose nearest candidate is gone takes its next.
     """
+    # Imported here: loading scikit-learn takes a second, and the other ways of sampling need none of it.
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.decomposition import PCA
+
     _refuse_few(count, len(candidates.voxel), "training_profiles", settings)
     samples = candidates.strain.shape[1]
     components = min(_CLUSTER_COMPONENTS, samples, len(candidates.voxel))

@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from understudy.errors import InputError
 
@@ -113,6 +110,11 @@ class UniformPlusGradient:
     """
 
     def __init__(self, direction_map: DirectionMap):
+        # Imported here, as below: loading scikit-learn takes a second, and programs that only make maps need none.
+        from sklearn.linear_model import RidgeCV
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         self.direction_map = direction_map
         self.model = make_pipeline(StandardScaler(), RidgeCV(alphas=_ALPHAS))
 
@@ -138,6 +140,10 @@ class BasisRidge:
     cell and one pulse."""
 
     def __init__(self):
+        from sklearn.linear_model import RidgeCV
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
         self.model = make_pipeline(
             PolynomialFeatures(2, include_bias=False), StandardScaler(), RidgeCV(alphas=(*_ALPHAS, 1e4))
         )
