@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.signal import lfilter
 
 from understudy.tms.pulses import Pulse, controllable_pulses, standard_pulses
 from understudy.tms.threshold_engine import find_thresholds
@@ -45,6 +44,9 @@ class OnePole:
 
 def filtered_peak(waveform: np.ndarray, dt_ms: float, tau_ms: float) -> np.ndarray:
     """Largest magnitude (P,) of pulses (P, S) behind a low-pass pole, exact for values held over each step."""
+    # Imported here: scipy.signal takes half a second.
+    from scipy.signal import lfilter
+
     keep = np.exp(-dt_ms / tau_ms)
     return np.abs(lfilter([1 - keep], [1, -keep], np.atleast_2d(waveform), axis=1)).max(axis=1)
 
