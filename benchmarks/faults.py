@@ -45,7 +45,8 @@ TRAINERS = re.compile(r"scripts/(train|cross_validate|measure_learning_curve|com
 # Kills come up to so many seconds after the first job of an attempt began: then a run of all studies from nothing to
 # its end meets some twenty.
 LONGEST_WAIT_S = 20.0
-CANCEL_S = 30.0
+# All of a run has ended so long after a kill, as SLURM's KillWait has it.
+END_S = 30.0
 # A kind of process that does not show up for so long is given up for any that is there.
 PATIENCE_S = 10.0
 WRONG = ("jobs_made_again", "cases_lost", "cases_doubled", "pieces_made_again", "different_results", "survivors")
@@ -205,13 +206,13 @@ def kill(top: subprocess.Popen, wanted: str, draw: random.Random) -> tuple[str, 
     return None
 
 
-def disturb(run: Run, tally: Tally, draw: random.Random, first: bool, longest_s: float) -> bool:
-    """One start with one kill up to ``longest_s`` after its first job; True when the run came to its end before."""
+def disturb(run: Run, tally: Tally, draw: random.Random, first: bool) -> bool:
+    """One start with one kill up to `LONGEST_WAIT_S` after its first job; True when the run came to its end before."""
     begun = run.attempts()
     top = run.begin(first)
     while top.poll() is None and run.attempts() == begun:
         time.sleep(0.02)
-    time.sleep(draw.uniform(0, longest_s))
+    time.sleep(draw.uniform(0, LONGEST_WAIT_S))
     killed = kill(top, draw.choice(VICTIMS), draw)
     if killed is None:
         if top.wait(timeout=600):
@@ -224,7 +225,7 @@ def disturb(run: Run, tally: Tally, draw: random.Random, first: bool, longest_s:
     if hit == "cancelled":
         # SLURM kills 30 s after SIGTERM what is still there. Snakemake itself may be: its handler of the signal waits
         # for a lock that its own thread holds while it chooses jobs (seen with 9.27.1).
-        _, left = psutil.wait_procs(family, timeout=CANCEL_S)
+        _, left = psutil.wait_procs(family, timeout=END_S)
         tally.survivors += sum(kind(process) not in (None, "snakemake") for process in left)
         tally.snakemakes_killed_after_cancel += any(kind(process) == "snakemake" for process in left)
         for process in left:
@@ -232,7 +233,7 @@ def disturb(run: Run, tally: Tally, draw: random.Random, first: bool, longest_s:
                 process.kill()
     top.wait(timeout=600)
     if hit not in ("snakemake", "cancelled"):
-        _, left = psutil.wait_procs(family, timeout=CANCEL_S)
+        _, left = psutil.wait_procs(family, timeout=END_S)
         tally.survivors += len(left)
     return False
 
@@ -260,7 +261,7 @@ def rounds(count: int, seed: int, studies: Sequence[str], against: Path | None, 
             run.forget()
             before = Finished({}, {}, {}, {})
         if sum(tally.kills.values()) < count:
-            ended = disturb(run, tally, draw, ended, LONGEST_WAIT_S)
+            ended = disturb(run, tally, draw, ended)
         else:
             ended = run.begin(first=False).wait() == 0
             if not ended:

@@ -18,6 +18,14 @@ PROGRAM = Path(__file__).with_name("farm_program.py")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
+def wait_for_the_end(processes):
+    """The parent-death signal comes at once, the watchdog thread within a second."""
+    deadline = time.monotonic() + 5
+    while any(process.alive() for process in processes):
+        assert time.monotonic() < deadline, "a process lives on without its parent"
+        time.sleep(0.02)
+
+
 def test_five_seeded_rounds_of_kill_and_resume(tmp_path):
     # The same command with --kill-rounds 50 is the long version.
     figures = tmp_path / "figures.json"
@@ -47,11 +55,7 @@ def test_ranks_end_when_their_launcher_is_killed(tmp_path, victim):
         identities = [identify(process.pid) for process in family]
         (target,) = [p.pid for p in [psutil.Process(launcher.pid), *family] if p.name() == victim]
         os.kill(target, signal.SIGKILL)
-        # The parent-death signal comes at once, the watchdog thread within a second of a quiet machine.
-        deadline = time.monotonic() + 15
-        while any(identity.alive() for identity in identities):
-            assert time.monotonic() < deadline, "a rank lives on without its launcher"
-            time.sleep(0.02)
+        wait_for_the_end(identities)
     finally:
         launcher.kill()
         launcher.wait()
@@ -80,10 +84,7 @@ def test_signal_and_thread_each_end_a_rank_by_themselves(hold):
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 15
-    while process.alive():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_the_end([process])
 
 
 def test_a_worker_ends_with_its_program():
@@ -97,7 +98,4 @@ def test_a_worker_ends_with_its_program():
     program.kill()
     program.wait()
     program.stdout.close()
-    deadline = time.monotonic() + 15
-    while worker.alive():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_the_end([worker])

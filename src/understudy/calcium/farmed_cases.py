@@ -48,10 +48,10 @@ def farm_each(
     label, numbers, recompute : as for `understudy.farm.cases.run_cases`; no case may fail.
     """
 
-    def one_by_one(numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        for number in numbers:
-            yield number, {name: np.asarray(value) for name, value in simulate(number).items()}
-            print(f"{label}: {labels[number]}", flush=True)
+    def one_by_one(cases: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        for case in cases:
+            yield case, {name: np.asarray(value) for name, value in simulate(case).items()}
+            print(f"{label}: {labels[case]}", flush=True)
 
     # Networks are small: torch's threads would wait for each other, and more than there are cores for all ranks.
     torch.set_num_threads(1)

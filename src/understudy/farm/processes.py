@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,14 @@ def mark_workflow() -> None:
 def own_workflow() -> ProcessIdentity | None:
     """The Snakemake that started this process: the nearest living one above it, or one of this host that has gone
     meanwhile; None for a program that was started by hand."""
-    found = workflow_of(os.getpid())
-    words = os.environ.get(WORKFLOW_VARIABLE, "").split()
-    if found is None and len(words) == 3 and words[1].isdigit():
-        left = ProcessIdentity(words[0], int(words[1]), words[2])
-        return left if left.local else None
-    return found
+    return workflow_of(os.getpid()) or marked_workflow(os.environ)
+
+
+def marked_workflow(environment: Mapping[str, str]) -> ProcessIdentity | None:
+    """The Snakemake of this host that `mark_workflow` has left in a process's environment, living or gone; None without
+    one."""
+    words = environment.get(WORKFLOW_VARIABLE, "").split()
+    if len(words) != 3 or not words[1].isdigit():
+        return None
+    found = ProcessIdentity(words[0], int(words[1]), words[2])
+    return found if found.local else None

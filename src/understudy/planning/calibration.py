@@ -54,7 +54,7 @@ def _start_s(jobs: Iterable[Measured]) -> float | None:
     return round(statistics.median(starts), 3) if starts else None
 
 
-def rule_costs(jobs: Sequence[Measured], usual_start_s: float = 0.0) -> dict[str, Any]:
+def rule_costs(jobs: Sequence[Measured], usual_start_s: float) -> dict[str, Any]:
     """One rule's entry in a cost table; ``usual_start_s`` stands for a start-up that no quiet machine has shown."""
     start_s = _start_s(jobs)
     entry: dict[str, Any] = {"start_s": usual_start_s if start_s is None else start_s}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from understudy.farm.processes import WORKFLOW_VARIABLE, ProcessIdentity, identify, is_snakemake
+from understudy.farm.processes import ProcessIdentity, identify, is_snakemake, marked_workflow
 
 
 def living_workflows(folder: Path) -> list[int]:
@@ -34,13 +34,12 @@ def left_behind(run_folder: Path) -> list[ProcessIdentity]:
     found = []
     for process in psutil.process_iter():
         try:
-            words = process.environ().get(WORKFLOW_VARIABLE, "").split()
-            if len(words) != 3 or Path(process.cwd()).resolve() != folder:
+            workflow = marked_workflow(process.environ())
+            if workflow is None or workflow.alive() or Path(process.cwd()).resolve() != folder:
                 continue
-            workflow = ProcessIdentity(words[0], int(words[1]), words[2])
-            if workflow.local and not workflow.alive() and any(files in word for word in process.cmdline()):
+            if any(files in word for word in process.cmdline()):
                 found.append(identify(process.pid))
-        except (psutil.Error, OSError, ValueError):
+        except (psutil.Error, OSError):
             continue
     return found
 
