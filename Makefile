@@ -40,8 +40,9 @@ test-faults: setup
 	$(BIN)/python benchmarks/farm.py --kill-rounds 50
 	$(BIN)/python benchmarks/faults.py --rounds 50
 
-# The studies through a real one-node SLURM, with accounting and without; its Debian packages come where they may.
-test-slurm: setup
+# The demo through a real one-node SLURM, with accounting and without, against the demo made here; SLURM's Debian packages
+# come where they may.
+test-slurm: demo
 	$(BIN)/python tests/slurm/one_node.py --install
 	$(BIN)/python -m pytest -m "slurm" -rs tests/slurm
 

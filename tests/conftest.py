@@ -18,8 +18,22 @@ PARTS = ("Snakefile", "rules", "scripts", "src", "config", "profiles", "workflow
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a finished run come first: making these takes longest, and another worker has work meanwhile."""
-    items.sort(key=lambda item: not any(name.startswith("finished") for name in getattr(item, "fixturenames", ())))
+    """Tests that need a finished run come first: making these takes longest, and another worker has work meanwhile.
+
+    Of them one file for each run leads, so that workers make different runs and none waits for another's.
+    """
+    needed = [{name for name in getattr(item, "fixturenames", ()) if name.startswith("finished")} for item in items]
+    # The longest first.
+    order = ("finished_calcium", "finished", "finished_tms")
+    leaders = {}
+    for item, names in zip(items, needed, strict=True):
+        if len(names) == 1 and item.path not in leaders.values():
+            leaders.setdefault(*names, item.path)
+    places = {leaders[name]: place for place, name in enumerate(order) if name in leaders}
+    keys = {
+        item.nodeid: places.get(item.path, len(order) + (not names)) for item, names in zip(items, needed, strict=True)
+    }
+    items.sort(key=lambda item: keys[item.nodeid])
 
 
 @dataclass(frozen=True)

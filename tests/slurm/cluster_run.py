@@ -22,7 +22,6 @@ sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 from finished_work import content, differences
 
 PROFILE = ("--workflow-profile", "profiles/slurm")
-TINY = ("tests/tiny.yaml", "tests/tiny_calcium.yaml", "tests/tiny_tms.yaml", "tests/slurm/tiny_studies.yaml")
 # What depends on how many ranks a run was made with, beside measured times, which are left out anyway.
 _OF_THE_RANKS = re.compile(r"(deployment|white_matter_cost)\.json: \.(direct_)?ranks$")
 

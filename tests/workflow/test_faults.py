@@ -68,18 +68,9 @@ def test_a_job_that_snakemake_has_not_noted_is_told_apart(tmp_path: Path) -> Non
     assert found.jobs == {"done.h5.prov.json": "done"} and found.unnoted == {"begun.h5.prov.json": "begun"}
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("study", "kills"), [("axon", 2), ("tms", 1), ("calcium", 2)])
-def test_kills_at_random_moments_change_nothing(
-    finished: Project, finished_tms: Project, finished_calcium: Project, tmp_path: Path, study: str, kills: int
-) -> None:
-    """Five over the three studies; `make test-faults` makes fifty in one run of all."""
-    undisturbed = {
-        "axon": finished.folder / "results/tiny",
-        "tms": finished_tms.folder / "results/tiny_tms",
-        "calcium": finished_calcium.folder / "results/tiny_calcium",
-    }
-    words = ["--rounds", kills, "--studies", study, "--against", undisturbed[study]]
+def kills_change_nothing(study: str, kills: int, undisturbed: Path, tmp_path: Path) -> None:
+    """Kills at random moments of one study; `make test-faults` makes fifty in one run of all."""
+    words = ["--rounds", kills, "--studies", study, "--against", undisturbed]
     words += ["--keep", tmp_path / "killed", "--json", tmp_path / "figures.json"]
     command = [sys.executable, BENCHMARKS / "faults.py", *words]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
@@ -92,3 +83,19 @@ def test_kills_at_random_moments_change_nothing(
     assert killed.planned() == set()
     audited = killed.run("understudy", "audit", "results/faults")
     assert audited.returncode == 0, audited.stdout
+
+
+# Five over the three studies.
+@pytest.mark.timeout(1800)
+def test_kills_of_axon_change_nothing(finished: Project, tmp_path: Path) -> None:
+    kills_change_nothing("axon", 2, finished.folder / "results/tiny", tmp_path)
+
+
+@pytest.mark.timeout(1800)
+def test_kills_of_tms_change_nothing(finished_tms: Project, tmp_path: Path) -> None:
+    kills_change_nothing("tms", 1, finished_tms.folder / "results/tiny_tms", tmp_path)
+
+
+@pytest.mark.timeout(1800)
+def test_kills_of_calcium_change_nothing(finished_calcium: Project, tmp_path: Path) -> None:
+    kills_change_nothing("calcium", 2, finished_calcium.folder / "results/tiny_calcium", tmp_path)
