@@ -25,7 +25,11 @@ def refuse(error):
 
 
 try:
+    # Snakemake has read and merged them; what it passes over without a word is found here.
+    for file in workflow.configfiles:
+        settings.read_file(Path(file))
     CONFIGURATION = settings.load(config, "configuration")
+    settings.require_data_dir(CONFIGURATION)
 except InputError as error:
     refuse(error)
 

@@ -31,10 +31,17 @@ def _audit(arguments: argparse.Namespace) -> int:
     """Judge a run, or published results; nothing is made or made again."""
     if not arguments.folder.is_dir():
         raise InputError(f"{arguments.folder}: no such folder; accepted is results/<run> or results/reference")
+    for option in ("replay", "seed"):
+        value = getattr(arguments, option)
+        if value is not None and value < 0:
+            raise InputError(f"--{option}: found {value}; accepted is at least 0")
     published = reference_folders(arguments.folder)
     verdicts = {str(folder): audit_reference(folder) for folder in published}
     if not published:
-        verdicts = {str(arguments.folder): audit(arguments.folder, report=True)}
+        verdict = audit(arguments.folder, report=True)
+        if verdict["files"] == verdict["records"] == 0 and verdict["passed"]:
+            raise InputError(f"{arguments.folder}: found no results; accepted is a run that Snakemake has begun")
+        verdicts = {str(arguments.folder): verdict}
     if arguments.replay:
         for folder, verdict in verdicts.items():
             _replay(Path(folder), verdict, arguments)

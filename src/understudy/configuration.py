@@ -49,6 +49,8 @@ class Section(BaseModel):
         checked = dict(values)
         for name, value in values.items():
             field = cls.model_fields.get(name)
+            if field is not None and isinstance(value, bool) and not _takes_truth(field.annotation):
+                raise ValueError(f"{name}: found {str(value).lower()}; accepted is no truth value")
             if field is None or not isinstance(value, str):
                 continue
             extra = field.json_schema_extra
@@ -60,6 +62,11 @@ class Section(BaseModel):
                 raise ValueError(f"{name}: found the unit {match.group(2)!r} in {value!r}, accepted is {unit!r}")
             checked[name] = float(match.group(1))
         return checked
+
+
+def _takes_truth(annotation: Any) -> bool:
+    """Whether a key may be true or false; pydantic would take these for 1 and 0."""
+    return annotation in (bool, Any) or any(_takes_truth(option) for option in typing.get_args(annotation))
 
 
 def section_class(annotation: Any) -> type[Section] | None:
@@ -101,6 +108,8 @@ def validated(model: type[Section], values: Any, origin: str) -> Any:
                 close = difflib.get_close_matches(str(location[-1]), known, n=2, cutoff=0.5)
                 hint = f"; did you mean {' or '.join(close)}?" if close else f"; accepted keys: {', '.join(known)}"
                 lines.append(f"{key}: unknown key{hint}")
+            elif problem["type"] == "model_type":
+                lines.append(f"{key}: found {'nothing' if found is None else repr(found)}; accepted are keys below it")
             elif isinstance(found, dict):
                 lines.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}")
             else:

@@ -70,9 +70,56 @@ Configuration: type[Root] = create_model(
 )
 
 
+class _OneMeaning(yaml.SafeLoader):
+    """YAML in which a key stands once: of two the last would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = []
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name} stands twice", key.start_mark)
+            seen.append(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_file(path: Path) -> Any:
+    """What a configuration file says, unchecked.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is no YAML, or a key stands twice in one section.
+    """
+    try:
+        with path.open() as stream:
+            return yaml.load(stream, _OneMeaning)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); accepted is a configuration file") from None
+    except (ValueError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: found no YAML of one meaning ({text}); accepted is a configuration file") from None
+
+
 def load(values: Mapping[str, Any], origin: str = "configuration") -> Any:
     """The validated configuration; `InputError` names every key that is wrong."""
     return validated(Configuration, dict(values), origin)
+
+
+def require_data_dir(configuration: Any) -> None:
+    """A folder of external data that was asked for is there; the default one need not be.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    default = Root.model_fields["data_dir"].default
+    if configuration.data_dir != default and not Path(configuration.data_dir).is_dir():
+        raise InputError(
+            f"data_dir: found {configuration.data_dir!r}, which is no folder; accepted is a folder of external data, "
+            f"or {default!r}, which may be absent"
+        )
 
 
 def _get(values: Any, dotted: str) -> Any:

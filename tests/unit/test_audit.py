@@ -20,7 +20,7 @@ from understudy.provenance.audit import audit
 from understudy.provenance.findings import KINDS, verdict_text
 from understudy.provenance.job import job
 from understudy.provenance.record import canonical_sha256, parse_time, sealed, write_record
-from understudy.provenance.reference import audit_reference, publish
+from understudy.provenance.reference import audit_reference, publish, reference_folders
 from understudy.provenance.run_folder import file_sha256, produce_command, rerun_command, snakemake_arguments
 from understudy.surrogate.metrics import coverage, r2, target_metrics
 
@@ -167,9 +167,12 @@ class Run:
         self.folder = folder / "results" / "small"
         self.axon = self.folder / "axon"
         write_code(self.root)
-        for name in ("config/configuration.yaml", "axon/config/simulate_axons.yaml"):
+        for name, text in (
+            ("config/configuration.yaml", "run: small\nseed: 5\nstudies: [axon]\naxon: {impacts: {training: 6}}\n"),
+            ("axon/config/simulate_axons.yaml", "study: axon\nseed: 5\nimpacts: {training: 6}\n"),
+        ):
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).write_text("seed: 5\n")
+            (self.folder / name).write_text(text)
         self.atlas = folder / "atlas.trk"
         self.atlas.write_bytes(b"streamlines")
         self.make()
@@ -179,7 +182,7 @@ class Run:
             program=program,
             inputs=inputs,
             outputs=outputs,
-            parameters={"seed": 5},
+            parameters={"study": "axon", "seed": 5, "impacts": {"training": 6}},
             seed=5,
             study=study,
             root=self.root,
@@ -448,6 +451,24 @@ def test_changed_configuration(run: Run) -> None:
     assert run.findings() == {("changed_configuration", "axon/config/simulate_axons.yaml")}
 
 
+def test_configuration_of_another_run(run: Run) -> None:
+    path = run.folder / "config/configuration.yaml"
+    path.write_text(path.read_text().replace("seed: 5", "seed: 6").replace("training: 6", "training: 7"))
+    assert run.findings() == {("changed_configuration", "config/configuration.yaml")}
+    assert "seed: found 6" in run.message("changed_configuration")
+    assert "axon.impacts.training: found 7, but axon/config/simulate_axons.yaml" in run.message("changed_configuration")
+    path.write_text("x")
+    assert run.findings() == {("unreadable_file", "config/configuration.yaml")}
+
+
+def test_result_that_nothing_needs_is_lost(run: Run) -> None:
+    """The log of attempts alone knows of it."""
+    for name in ("report.html", "report.json", "report.html.prov.json"):
+        (run.folder / name).unlink()
+    assert run.findings() == {("lost_result", "report.html"), ("lost_result", "report.json")}
+    assert audit(run.folder, root=run.root)["findings"] == []  # as it is embedded in a report
+
+
 def test_changed_and_absent_raw_data(run: Run) -> None:
     original = run.atlas.read_bytes()
     name = run.atlas.as_posix()
@@ -610,6 +631,13 @@ def test_not_a_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_advice_repeats_the_runs_own_configuration(run: Run) -> None:
+    # After a dry run there is no other source.
+    assert snakemake_arguments(run.folder) == [
+        "--cores",
+        "2",
+        "--configfile",
+        "results/small/config/configuration.yaml",
+    ]
     command = {"configfiles": ["config/config.yaml", "config/demo.yaml"], "config": ["run=small"], "cores": 4}
     (run.folder / "config/command.json").write_text(json.dumps(command))
     assert snakemake_arguments(run.folder) == [
@@ -646,6 +674,46 @@ def test_published_results_are_verified_absent_or_failed(run: Run, tmp_path: Pat
     assert not verdict["passed"]
     assert {path for path, state in verdict["states"].items() if state == "failed"} == {MODELS}
     assert ("unclaimed_file", "surrogate/metrics.json.extra") in {(f["kind"], f["file"]) for f in verdict["findings"]}
+
+
+def test_a_file_put_where_it_is_absent_by_design_is_compared(run: Run, tmp_path: Path) -> None:
+    folder = publish(run.folder, "axon", tmp_path / "reference", run.root)
+    shutil.copyfile(run.folder / DATASET, folder / "ground_truth.h5")
+    verdict = audit_reference(folder, run.root)
+    assert verdict["passed"] and verdict["states"][DATASET] == "verified"
+    (folder / "ground_truth.h5").write_bytes(b"other")
+    verdict = audit_reference(folder, run.root)
+    assert not verdict["passed"] and verdict["states"][DATASET] == "failed"
+
+
+def test_what_is_always_kept_is_not_absent_by_design(run: Run, tmp_path: Path) -> None:
+    folder = publish(run.folder, "axon", tmp_path / "reference", run.root)
+    listing = json.loads((folder / "absent.json").read_text())
+    listing["absent"][METRICS] = {"sha256": listing["present"].pop(METRICS), "size": 1}
+    (folder / "absent.json").write_text(json.dumps(listing))
+    (folder / "surrogate/metrics.json").unlink()
+    assert audit_reference(folder, run.root)["states"][METRICS] == "failed"
+
+
+@pytest.mark.parametrize("key", ["study", "run", "present", "absent", "records", "configuration", "crate"])
+@pytest.mark.parametrize("value", [5, [1], {"../up": "x"}, {"x": 1}])
+def test_list_of_a_wrong_form_is_refused(run: Run, tmp_path: Path, key: str, value: object) -> None:
+    folder = publish(run.folder, "axon", tmp_path / "reference", run.root)
+    listing = json.loads((folder / "absent.json").read_text())
+    (folder / "absent.json").write_text(json.dumps({**listing, key: value}))
+    with pytest.raises(InputError, match=rf"absent\.json: {key}: "):
+        audit_reference(folder, run.root)
+
+
+def test_a_list_in_a_run_does_not_stand_for_it(run: Run) -> None:
+    (run.folder / MODELS).write_bytes(b"other")
+    assert reference_folders(run.folder) == []
+    for place in (run.folder / "stray", run.folder):
+        place.mkdir(exist_ok=True)
+        listing = {"present": {}, "absent": {}, "records": [], "configuration": [], "study": None, "run": "x"}
+        (place / "absent.json").write_text(json.dumps({"schema": "understudy-reference/1", **listing}))
+        assert reference_folders(run.folder) == []
+        assert ("unclaimed_file", (place / "absent.json").relative_to(run.folder).as_posix()) in run.findings()
 
 
 def test_published_record_gone(run: Run, tmp_path: Path) -> None:

@@ -75,6 +75,21 @@ def test_what_is_no_run_is_named(command: tuple[str, ...], tmp_path: Path, capsy
     assert error.startswith("error: ") and "nothing" in error and "Traceback" not in error
 
 
+def test_a_run_without_results_and_wrong_numbers_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/configuration.yaml").write_text("run: new\nstudies: [axon]\n")
+    assert status("audit", str(tmp_path)) == 2
+    assert "found no results" in capsys.readouterr().err
+    for option in ("--replay", "--seed"):
+        assert status("audit", str(tmp_path), option, "-3") == 2
+        assert f"{option}: found -3; accepted is at least 0" in capsys.readouterr().err
+    (tmp_path / "config/configuration.yaml").write_text("x")
+    assert status("audit", str(tmp_path)) == 1
+    assert "unreadable_file  config/configuration.yaml" in capsys.readouterr().out
+
+
 @pytest.fixture
 def predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Models that were asked to predict; the repository is empty."""

@@ -33,7 +33,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
         ({"run": "../up"}, ["run", "../up"]),
         ({"studies": ["heart"]}, ["studies", "heart", "axon"]),
         ({"seed": float("nan")}, ["seed", "nan"]),
-        ({"axon": None}, ["axon"]),
+        ({"seed": True}, ["seed: found true", "no truth value"]),
+        ({"axon": {"head": {"element_mm": False}}}, ["element_mm: found false"]),
+        ({"axon": None}, ["axon: found nothing; accepted are keys below it"]),
     ],
 )
 def test_wrong_values_are_refused_by_key_name(values: dict, words: list[str]) -> None:
@@ -41,6 +43,31 @@ def test_wrong_values_are_refused_by_key_name(values: dict, words: list[str]) ->
         settings.load(values, "config.yaml")
     for word in ("config.yaml", *words):
         assert word in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 1\naxon: {head: {element_mm: 4, element_mm: 5}}\n", "the key element_mm stands twice in"),
+        ("seed: 1\nrun: x\nseed: 2\n", "line 3"),
+        ("seed: [1\n", "found no YAML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_of_no_or_two_meanings_is_named_in_one_line(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError) as problem:
+        settings.read_file(path)
+    assert str(path) in str(problem.value) and words in str(problem.value) and "\n" not in str(problem.value)
+
+
+def test_a_data_folder_that_was_asked_for_is_there(tmp_path: Path) -> None:
+    settings.require_data_dir(settings.load({}))
+    settings.require_data_dir(settings.load({"data_dir": str(tmp_path)}))
+    with pytest.raises(InputError, match=r"data_dir: found '.*/nowhere'"):
+        settings.require_data_dir(settings.load({"data_dir": str(tmp_path / "nowhere")}))
 
 
 def test_all_problems_are_told_at_once() -> None:

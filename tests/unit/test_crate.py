@@ -15,6 +15,7 @@ from understudy.errors import InputError
 from understudy.provenance.audit import audit
 from understudy.provenance.crate import write_crate
 from understudy.provenance.file_checks import run_tree
+from understudy.provenance.run_checks import check_crate
 from understudy.provenance.run_folder import CRATE_FILE, file_sha256
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -105,6 +106,22 @@ def ids(value: list[dict] | dict) -> set[str]:
     return {entry["@id"] for entry in (value if isinstance(value, list) else [value])}
 
 
+def test_a_crate_that_describes_other_files_is_named(made: CratedRun, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(made.folder, folder)
+    (folder / "workflow/Snakefile").write_text("# another\n")
+    (folder / "workflow/rules/axon.smk").unlink()
+    (folder / "report.html").write_text("another")
+    found = {(entry["kind"], entry["file"]) for entry in check_crate(run_tree(folder)[0])}
+    assert found == {
+        ("changed_file", "workflow/Snakefile"),
+        ("missing_file", "workflow/rules/axon.smk"),
+        ("stale_crate", CRATE_FILE),
+    }
+    (folder / CRATE_FILE).write_text("[]")
+    assert [entry["kind"] for entry in check_crate(run_tree(folder)[0])] == ["unreadable_file"]
+
+
 def test_each_record_is_an_action_with_its_files_keys_and_times(made: CratedRun) -> None:
     found = entities(made.folder / CRATE_FILE)
     record = json.loads(made.record(DATASET).read_text())
@@ -115,7 +132,7 @@ def test_each_record_is_an_action_with_its_files_keys_and_times(made: CratedRun)
     assert found[DATASET]["contentSize"] == str((made.folder / DATASET).stat().st_size)
     assert "axon/config/simulate_axons.yaml" in ids(action["object"])
     values = {found[name]["name"]: found[name]["value"] for name in ids(action["object"]) if "value" in found[name]}
-    assert values == {"seed": 5}
+    assert values == {"study": "axon", "seed": 5, "impacts.training": 6}
     facts = {found[name]["name"]: found[name]["value"] for name in ids(action["additionalProperty"])}
     assert facts["code fingerprint"] == record["code"]["fingerprint"]
     assert found["#agent"]["name"] == "A Person" and ids(action["agent"]) == {"#agent"}

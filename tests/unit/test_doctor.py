@@ -169,6 +169,13 @@ def test_a_lock_that_a_killed_snakemake_left_is_a_problem(tmp_path: Path) -> Non
     assert found.state == "problem" and "understudy resume" in found.advice
 
 
+def test_a_folder_without_the_workflow_is_a_problem(tmp_path: Path) -> None:
+    (found,) = folders.workflow(tmp_path)
+    assert found.state == "problem" and "found no Snakefile" in found.found
+    (tmp_path / "Snakefile").touch()
+    assert folders.workflow(tmp_path) == []
+
+
 def test_results_without_metadata_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "results" / "copied"
     (run / "config").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def test_damage_after_unpacking_is_named(made: CratedRun, tmp_path: Path, name: 
         content[len(content) // 2] ^= 1
         (folder / name).write_bytes(content)
     assert (kind, name) in kinds(folder, made)
+
+
+def test_a_pack_whose_list_has_no_crate_fails(made: CratedRun, tmp_path: Path) -> None:
+    folder = unpacked(pack(made.folder, tmp_path / "small.tar.gz", root=made.root), tmp_path / "elsewhere")
+    listing = json.loads((folder / "absent.json").read_text())
+    del listing["crate"]
+    (folder / "absent.json").write_text(json.dumps(listing))
+    assert {("missing_file", CRATE_FILE), ("missing_file", "workflow/Snakefile")} <= kinds(folder, made)
 
 
 def test_what_cannot_be_packed_is_refused(made: CratedRun, tmp_path: Path) -> None:

@@ -232,10 +232,13 @@ def test_plan_prints_stages_totals_and_json(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--ranks", "0"), "execution.ranks: found 0"),
+        (("--ranks", "0"), "--ranks: 1 problem(s) in the configuration\n  execution.ranks: found 0"),
         (("--ranks", "6400", "--nodes", "100"), "execution.ranks: found 6400"),
         (("--nodes", "3", "--ranks", "2"), "at least one rank for each"),
         (("--opens-per-s", "0"), "--opens-per-s: found 0"),
+        (("--memory-GB", "-3"), "--memory-GB: found -3; accepted is a number above 0"),
+        (("--memory-GB", "nan"), "--memory-GB: found nan"),
+        (("--queue-s", "-3"), "--queue-s: found -3; accepted is a number at least 0"),
         (("nothing.yaml",), "nothing.yaml: cannot be read"),
         (("--compare", "nothing"), "no such folder"),
     ],

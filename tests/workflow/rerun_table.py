@@ -20,7 +20,7 @@ SURROGATE = {"train_surrogate", "cross_validate_surrogate", "measure_learning_cu
 NOT_KEYS_OF_A_RESULT = {"run", "studies"}
 # Keys of no study whose nearest other value is not a nudge.
 _OTHER_VALUES = {
-    "data_dir": {"data_dir": "elsewhere"},
+    "data_dir": {"data_dir": "config"},
     "execution.launcher": {"execution.launcher": "mpirun"},
     "execution.gpu_type": {"execution.gpu_type": "a100"},
     "execution.gpu_partition": {"execution.gpu_partition": "accelerated"},

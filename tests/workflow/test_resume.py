@@ -103,6 +103,16 @@ def start(project: Path) -> subprocess.Popen:
     return snakemake
 
 
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [("x", "found no configuration of a run"), ("run: other\n", "run: found 'other'; accepted is 'small'")],
+)
+def test_without_its_own_configuration_nothing_is_started(project: Path, configuration: str, words: str) -> None:
+    (project / "results/small/config/configuration.yaml").write_text(configuration)
+    with pytest.raises(InputError, match=words):
+        resume(project / "results/small", folder=project)
+
+
 def test_killed_run_goes_on(project: Path) -> None:
     run_folder = project / "results/small"
     snakemake = start(project)

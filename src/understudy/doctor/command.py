@@ -1,4 +1,4 @@
-"""``understudy doctor``: everything that a run needs, examined in seconds, with plain advice."""
+"""``understudy doctor``: everything that a run needs, examined, with plain advice."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def examined(configuration: Any, profile: dict[str, Any], project: Path) -> list
     # Ranks on a cluster are spread over nodes whose memory this machine does not know.
     found.append(resources.memory(costs, 1 if on_cluster else execution.ranks))
     found += resources.disk(costs, project / "results" / configuration.run)
+    found += folders.workflow(project)
     found += folders.writable(project, configuration.run)
     found += folders.locked(project)
     found += folders.metadata(project)
@@ -60,9 +61,7 @@ def run(arguments: Namespace) -> int:
         found = [Finding("configuration", "good", f"run {configuration.run}: {', '.join(configuration.studies)}")]
         found += examined(configuration, profile, project)
     except InputError as error:
-        found = [
-            Finding("configuration", "problem", str(error), "correct the key; config/reference.md has all of them")
-        ]
+        found = [Finding("configuration", "problem", str(error), "mend it; config/reference.md has all keys")]
     if arguments.json:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     else:

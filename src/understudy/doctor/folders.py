@@ -29,6 +29,13 @@ def _problem(folder: Path) -> str | None:
         return error.strerror or str(error)
 
 
+def workflow(project: Path) -> list[Finding]:
+    """Whether the workflow is here at all: Snakemake reads the Snakefile of the folder that it is started in."""
+    if (project / "Snakefile").is_file():
+        return []
+    return [Finding("project", "problem", f"{project}: found no Snakefile", "go to the folder of the clone")]
+
+
 def writable(project: Path, run: str) -> list[Finding]:
     """Folders that a run writes to: results, Snakemake's books, temporary files, compiled kernels."""
     places = {

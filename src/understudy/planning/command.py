@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from understudy import settings
 from understudy.errors import InputError
 from understudy.planning.costs import TABLES, estimates
 from understudy.planning.machine import Machine
@@ -40,9 +41,10 @@ def _machine(arguments: Namespace, ranks: int) -> Machine:
     for name, value in (("--nodes", arguments.nodes), ("--cores", arguments.cores)):
         if value is not None and value < 1:
             raise InputError(f"{name}: found {value}; accepted is at least 1")
-    for name in ("opens_per_s", "bandwidth_MB_per_s"):
-        if getattr(arguments, name) <= 0:
-            raise InputError(f"--{name.replace('_', '-')}: found {getattr(arguments, name):g}; accepted is above 0")
+    for name in ("opens_per_s", "bandwidth_MB_per_s", "memory_GB", "queue_s"):
+        value, least = getattr(arguments, name), "at least 0" if name == "queue_s" else "above 0"
+        if value is not None and not (0 < value < math.inf or (value == 0 and name == "queue_s")):
+            raise InputError(f"--{name.replace('_', '-')}: found {value:g}; accepted is a number {least}")
     if ranks < arguments.nodes:
         raise InputError(f"--ranks: found {ranks} for {arguments.nodes} nodes; accepted is at least one rank for each")
     cores = arguments.cores if arguments.cores is not None else math.ceil(ranks / arguments.nodes)
@@ -60,6 +62,7 @@ def _machine(arguments: Namespace, ranks: int) -> Machine:
 
 def _plan(arguments: Namespace) -> int:
     over = {} if arguments.ranks is None else {"execution": {"ranks": arguments.ranks}}
+    settings.load(over, "--ranks")
     configuration = read_configuration(arguments.configuration, over=over)
     plan = make_plan(
         configuration.run,

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from understudy import settings
 from understudy.errors import InputError
 from understudy.planning.work import Work
@@ -55,14 +53,10 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _values(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); accepted is a configuration file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: found no YAML ({error}); accepted is a configuration file") from None
+    values = settings.read_file(path)
     if not isinstance(values, dict):
-        raise InputError(f"{path}: found {type(values).__name__}; accepted are keys and values")
+        found = "nothing" if values is None else type(values).__name__
+        raise InputError(f"{path}: found {found}; accepted are keys and values")
     return values
 
 

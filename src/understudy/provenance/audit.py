@@ -13,6 +13,7 @@ from understudy.provenance.file_checks import Tree, check_chain, check_files, ru
 from understudy.provenance.findings import Finding, in_order, passed
 from understudy.provenance.record import SCHEMA
 from understudy.provenance.record_checks import check_locks, check_records
+from understudy.provenance.run_checks import check_configuration, check_crate
 from understudy.provenance.run_folder import REPORT_FILES, require_run_folder
 from understudy.provenance.surrogate_checks import check_report, check_study
 
@@ -25,7 +26,7 @@ def studies_of(tree: Tree) -> list[str]:
 def checks_of(tree: Tree, root: Path | None, report: bool) -> list[Finding]:
     """All findings about files and records that were read into ``tree``."""
     findings = check_files(tree) + check_chain(tree) + check_records(tree)
-    findings += check_code(tree.records, root) + check_locks(tree, root)
+    findings += check_code(tree.records, root) + check_locks(tree, root) + check_configuration(tree) + check_crate(tree)
     studies = studies_of(tree)
     for study in studies:
         findings += check_study(tree, study)

@@ -48,6 +48,7 @@ class Tree:
     claims : result -> who claims it.
     absent : result -> sha256 of what is absent by design (published results).
     elsewhere : result -> its place, where that is not ``folder / result`` (published results).
+    left_out : results that are not looked at.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Tree:
     claims: dict[str, list[Claim]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, Path] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def path(self, recorded: str) -> Path:
         """Where a recorded path is now."""
@@ -77,7 +79,7 @@ def run_tree(run_folder: Path, leave_out: tuple[str, ...] = ()) -> tuple[Tree, l
     run_folder : absolute path.
     leave_out : results, relative to the run folder, that are not looked at; nor are their records.
     """
-    tree = Tree(run_folder)
+    tree = Tree(run_folder, left_out=leave_out)
     locations = []
     for path in files_of(run_folder):
         if path.removesuffix(RECORD_SUFFIX) in leave_out:
@@ -164,7 +166,18 @@ def check_files(tree: Tree) -> list[Finding]:
             findings.append(finding("missing_record", path, f"{message}; {tree.rerun(made[path])}"))
         else:
             findings.append(finding("unclaimed_file", path, "no job is known to have made it"))
+    findings += [
+        finding("lost_result", path, f"{program} made it, it is gone, and so is its record; {tree.rerun(program)}")
+        for path, program in sorted(made.items())
+        if path not in {*tree.claims, *tree.files, *tree.left_out, *_consumed(tree)}
+        and not located(path, tree.folder).exists()
+    ]
     return findings
+
+
+def _consumed(tree: Tree) -> set[str]:
+    """Results that other results were computed from: where these are missing, the chain says so."""
+    return {entry["path"] for record in tree.records.values() for entry in record["inputs"]}
 
 
 def _known_makers(tree: Tree) -> dict[str, str]:

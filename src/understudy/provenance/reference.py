@@ -24,9 +24,12 @@ from understudy.provenance.file_checks import Tree, add_records, run_tree
 from understudy.provenance.findings import Finding, finding, verdict_text
 from understudy.provenance.record import sealed
 from understudy.provenance.run_folder import (
+    CONFIGURATION_FILE,
+    CRATE_FILE,
     EXTERNAL,
     RECORD_SUFFIX,
     REPORT_FILES,
+    WORKFLOW_FOLDER,
     file_sha256,
     require_run_folder,
 )
@@ -230,11 +233,52 @@ def _read_list(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: found no JSON ({error}); accepted is what understudy publish wrote") from None
     if not isinstance(listing, dict) or listing.get("schema") != SCHEMA:
         raise InputError(f"{path}: found no list of schema {SCHEMA!r}; accepted is what understudy publish wrote")
+    listing.setdefault("crate", {})  # packs alone have one
+    wrong = [key for key, right in _FORMS.items() if not right(listing.get(key))]
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]}: not of the form that understudy publish and pack write")
     return listing
 
 
+def _are_names(value: Any) -> bool:
+    """Whether these are paths that stay below the folder."""
+    return all(
+        isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name
+        for name in value
+    )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and _are_names(value)
+
+
+def _is_table(value: Any, entry: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and _are_names(value) and all(map(entry, value.values()))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_absent_entry(value: Any) -> bool:
+    return isinstance(value, dict) and _is_text(value.get("sha256")) and isinstance(value.get("size"), int)
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "study": lambda value: value is None or _is_text(value),
+    "run": _is_text,
+    "present": partial(_is_table, entry=_is_text),
+    "absent": partial(_is_table, entry=_is_absent_entry),
+    "records": _is_list,
+    "configuration": _is_list,
+    "crate": partial(_is_table, entry=_is_text),
+}
+
+
 def reference_folders(folder: Path) -> list[Path]:
-    """The published studies in or below a folder."""
+    """The published studies in or below a folder; none in a run, whatever lies in it."""
+    if (folder / CONFIGURATION_FILE).is_file():
+        return []
     if (folder / LIST_FILE).is_file():
         return [folder]
     return sorted(path.parent for path in folder.glob(f"*/{LIST_FILE}"))
@@ -254,10 +298,12 @@ def reference_tree(folder: Path) -> tuple[Tree, dict[str, Any], list[Finding]]:
     known = [*listing["present"], *listing["absent"], *listing["records"], *listing["configuration"]]
     # Other studies of the same run were published elsewhere, if at all: the report names them as its inputs.
     tree = Tree(folder, elsewhere={path: folder / _place(path, study) for path in known})
-    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items()}
+    # Whoever has a file that was left out may put it in its place: then it is compared as all others.
+    here = [path for path in listing["absent"] if tree.path(path).is_file()]
+    tree.absent = {path: entry["sha256"] for path, entry in listing["absent"].items() if path not in here}
     placed = {_place(path, study) for path in known if path not in tree.absent} | {LIST_FILE}
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    tree.files = sorted(listing["present"]) + sorted(there - placed - listing.get("crate", {}).keys())
+    tree.files = sorted([*listing["present"], *here]) + sorted(there - placed - listing["crate"].keys())
     findings = add_records(tree, [location for location in listing["records"] if tree.path(location).exists()])
     _drop_other_studies(tree, study)
     return tree, listing, findings
@@ -280,15 +326,16 @@ def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     for location in listing["records"]:
         if not tree.path(location).exists():
             findings.append(finding("missing_record", location, "was published and is gone; get it from git again"))
-    findings += _check_crate(tree.folder, listing.get("crate", {}))
-    for path, expected in (tree.absent | listing["present"]).items():
+    findings += _check_list(listing) + _check_crate(tree.folder, listing["crate"])
+    listed = {path: entry["sha256"] for path, entry in listing["absent"].items()} | listing["present"]
+    for path, expected in listed.items():
         claims = tree.claims.get(path)
         if claims and claims[0].output["sha256"] != expected:
             findings.append(finding("forged_record", path, f"{LIST_FILE} and its record name different hashes"))
         elif not claims:
             findings.append(finding("missing_record", path, f"{LIST_FILE} names it and no record does"))
     for path in tree.claims:
-        if path not in tree.absent and path not in listing["present"]:
+        if path not in listed:
             findings.append(finding("missing_file", path, f"is in a record and not in {LIST_FILE}"))
             tree.absent[path] = tree.claims[path][0].output["sha256"]
     findings += checks_of(tree, root, report=True)
@@ -297,10 +344,26 @@ def audit_reference(folder: Path, root: Path | None = None) -> dict[str, Any]:
     verdict["states"] = {
         path: "failed"
         if path in failed or f"{path}{RECORD_SUFFIX}" in failed
-        else ("absent by design" if path in listing["absent"] else "verified")
+        else ("absent by design" if path in tree.absent else "verified")
         for path in sorted({**listing["present"], **listing["absent"]})
     }
     return verdict
+
+
+def _check_list(listing: dict[str, Any]) -> list[Finding]:
+    """Findings on what the list leaves out: only kinds that are left out by design, and no pack is without a crate."""
+    findings = [
+        finding("missing_file", path, f"{LIST_FILE} calls it absent by design, but files of its kind are always kept")
+        for path in listing["absent"]
+        if is_kept(path, room=False)
+    ]
+    if listing["study"] is None:
+        findings += [
+            finding("missing_file", path, f"{LIST_FILE} does not name it, but every pack has it; unpack it again")
+            for path in (CRATE_FILE, f"{WORKFLOW_FOLDER}/Snakefile")
+            if path not in listing["crate"]
+        ]
+    return findings
 
 
 def _check_crate(folder: Path, crate: dict[str, str]) -> list[Finding]:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import yaml
+
 from understudy.errors import InputError
 from understudy.farm.ownership import live_owners, stop_owner
 from understudy.farm.processes import ProcessIdentity
@@ -17,6 +19,7 @@ from understudy.provenance.attempts import is_orphan, known_outputs, open_attemp
 from understudy.provenance.processes import left_behind, living_workflows, stop
 from understudy.provenance.run_folder import (
     COMMAND_FILE,
+    CONFIGURATION_FILE,
     WORK_FOLDER,
     recorded_command,
     require_run_folder,
@@ -111,6 +114,22 @@ def _bring_times_back(run_folder: Path, tell: Tell) -> None:
         tell(f"{len(later)} files bear a time that is yet to come, the clock was set back: they get the present one")
 
 
+def _require_its_configuration(run_folder: Path) -> None:
+    """Without its own configuration Snakemake would begin another run, by default that of the published scale."""
+    path = run_folder / CONFIGURATION_FILE
+    try:
+        values = yaml.safe_load(path.read_text())
+        run = values["run"]
+    except (ValueError, yaml.YAMLError, TypeError, KeyError):
+        raise InputError(
+            f"{path}: found no configuration of a run; accepted is what Snakemake wrote, begin with --configfile"
+        ) from None
+    if run != run_folder.name:
+        raise InputError(
+            f"{path}: run: found {run!r}; accepted is {run_folder.name!r}, the folder's name: give it that name again"
+        )
+
+
 def resume(run_folder: Path, extra: Sequence[str] = (), folder: Path | None = None, tell: Tell = print) -> int:
     """Continue a run as it was started.
 
@@ -128,10 +147,12 @@ def resume(run_folder: Path, extra: Sequence[str] = (), folder: Path | None = No
     Raises
     ------
     InputError
-        If a Snakemake works in the folder, a job cannot be ended, or the folder cannot be unlocked.
+        If the run's configuration is gone or another run's, a Snakemake works in the folder, a job cannot be ended, or
+        the folder cannot be unlocked.
     """
     folder = Path.cwd() if folder is None else folder
     run_folder = require_run_folder(run_folder)
+    _require_its_configuration(run_folder)
     living = living_workflows(folder)
     if living:
         numbers = ", ".join(map(str, living))

@@ -160,7 +160,9 @@ def snakemake_arguments(run_folder: Path) -> list[str]:
     if command.get("cores") or not arguments:
         arguments += ["--cores", str(command.get("cores") or 2)]
     configfiles = []
-    for name in command.get("configfiles") or []:
+    # Nothing is noted after a dry run: the run's own configuration stands for all its sources in any case.
+    own = Path(*run_folder.resolve().parts[-2:]) / CONFIGURATION_FILE
+    for name in command.get("configfiles") or [own.as_posix()]:
         path = Path(name)
         inside = path.is_absolute() and path.resolve().is_relative_to(REPOSITORY)
         configfiles.append(path.resolve().relative_to(REPOSITORY).as_posix() if inside else name)
