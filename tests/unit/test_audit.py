@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -750,6 +751,10 @@ def test_command_prints_a_verdict_and_sets_the_status(run: Run) -> None:
     failed = subprocess.run([*command, "--json"], capture_output=True, text=True)
     assert failed.returncode == 1
     assert "changed_file" in {entry["kind"] for entry in json.loads(failed.stdout)["findings"]}
+    (run.folder / os.fsdecode(b"stray\xff.json")).touch()
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    stray = subprocess.run(command, capture_output=True, text=True, env=strict)
+    assert stray.returncode == 1 and "unclaimed_file  stray\\udcff.json" in stray.stdout
     refused = subprocess.run([*command[:-1], str(run.folder / "nothing")], capture_output=True, text=True)
     assert refused.returncode == 2 and refused.stderr.startswith("error: ")
 
