@@ -32,7 +32,7 @@ from understudy.report.style import (
     soft_grid,
 )
 
-SMALL_IN = 3.3
+SMALL_IN = 3.42
 WIDE_IN = 4.7
 # Least width of an axis of R2, so that folds that are all but perfect do not become an axis of nothing.
 _LEAST_R2_SPAN = 1e-3
@@ -246,8 +246,9 @@ def learning_curve(
     axes.xaxis.set_major_formatter(lambda value, _: count(value))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
-    axes.set_ylim(max(lowest, min(drawn) - 0.06), 1.02)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    # Ticks are 0.02 or more apart here: none is above one.
+    axes.set_ylim(max(lowest, min(drawn) - 0.06), 1.015)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set(title=label, xlabel="Training cases", ylabel="R² on held-out data")
     soft_grid(axes)
     return figure
@@ -305,12 +306,14 @@ def interval_coverage(
             100 * np.asarray(coverage),
             rows,
             marker,
-            mfc="white",
+            # Open, because the judged value may lie below.
+            mfc="none",
             mec=colour,
+            mew=1.2,
             ms=6,
             lw=0,
             label=f"{name} (not judged)",
-            zorder=3,
+            zorder=4,
         )
     drawn = np.concatenate([low, value, [100 * np.min(list(others.values()), initial=1.0)]])
     left = np.nanmin(drawn)
