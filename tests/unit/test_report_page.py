@@ -136,6 +136,19 @@ def test_study_tells_its_own_story(run: Path, page: Page) -> None:
     assert study["goals"][0]["measured"][0]["value"] == 0.91 and len(study["in_short"]) == 1
 
 
+def test_every_row_of_a_table_has_all_columns(run: Path) -> None:
+    tables = re.findall(r"<table.*?</table>", (run / "report.html").read_text(encoding="utf-8"), re.DOTALL)
+    widths = []
+    for table in tables:
+        rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+        # A cell counts as often as it spans columns.
+        cells = [[int(span or 1) for span in re.findall(r'<t[hd](?:[^>]*?colspan="(\d+)")?', row)] for row in rows]
+        widths.append({sum(spans) for spans in cells})
+    assert len(widths) > 10 and [found for found in widths if len(found) != 1] == []
+    intervals = next(table for table in tables if "Bootstrap interval" in table)
+    assert re.search(r">\d\d\.\d–\d\d\.\d %<", intervals)
+
+
 def test_baselines_intervals_stand_beside_the_networks(page: Page) -> None:
     text = re.sub(r"\s+", " ", page.text)
     assert "Mean width, Gaussian process" in text and text.count("0.042191.3 %") == 12
