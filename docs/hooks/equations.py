@@ -9,6 +9,7 @@ from typing import Any
 from latex2mathml.converter import convert
 
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">(?:\\\((.*?)\\\)|\\\[(.*?)\\\])</\1>', re.DOTALL)
+_PRIMES = re.compile(r"'{2,}")
 _BOLD = re.compile(r'<m([in]) mathvariant="bold">([A-Za-z0-9])</m\1>')
 # First of the bold letters and digits in Unicode: browsers know them, and no longer the attribute that asks for bold.
 _FIRST_BOLD = {"A": 0x1D400, "a": 0x1D41A, "0": 0x1D7CE}
@@ -26,6 +27,8 @@ def mathml(text: str) -> str:
     def one(match: re.Match[str]) -> str:
         inline, display = match.group(2), match.group(3)
         tex = html.unescape(inline if display is None else display).strip()
+        # After an index the converter sets the second of two primes as a power of all that is before it.
+        tex = _PRIMES.sub(lambda primes: "^{" + r"\prime" * len(primes.group()) + "}", tex)
         return _BOLD.sub(_bold, convert(tex, display="inline" if display is None else "block"))
 
     return _EQUATION.sub(one, text)

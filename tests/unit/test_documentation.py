@@ -42,6 +42,11 @@ def test_equations_become_mathml() -> None:
     assert 'display="block"' in mathml('<div class="arithmatex">\\[\nE = m c^2\n\\]</div>')
     bold = html.unescape(mathml(r'<span class="arithmatex">\(\mathbf{E} + \mathbf{u} + \mathbf 1\)</span>'))
     assert "\U0001d404" in bold and "\U0001d42e" in bold and "\U0001d7cf" in bold and "bold" not in bold
+    for tex in ("u_m''", "u''", "u_m''(x)"):
+        primes = html.unescape(mathml(rf'<span class="arithmatex">\({tex}\)</span>'))
+        # One raised pair, not a prime raised above another.
+        assert re.search("′</mi><mi>′|″", primes)
+        assert len(re.findall("<msu(?:bsu)?p>", primes)) == 1, primes
     assert mathml("<p>no equation: (a) [b]</p>") == "<p>no equation: (a) [b]</p>"
 
 
@@ -134,3 +139,15 @@ def test_pages_are_filled_and_searchable(site: Path) -> None:
     assert (site / "assets" / "axon-lead.png").is_file() and not (site / "hooks").exists()
     index = (site / "search" / "search_index.js").read_text()
     assert "Why probabilities stay in" in index and "tau_maxwell_ratio" in index
+
+
+def test_words_in_equations_are_no_products_of_letters() -> None:
+    """An index of several letters is upright, but for derivatives such as u_xx and pairs of indices such as g_ij."""
+    found = [
+        f"{path.name}: {index}"
+        for path in DOCS.rglob("*.md")
+        for equation in re.findall(r"\$\$?([^$]+)\$", path.read_text())
+        for index in re.findall(r"[_^]\{([a-z]{2,})[,}]", equation)
+        if index not in {"xx", "ij"}
+    ]
+    assert found == []

@@ -23,7 +23,7 @@ from understudy.report.sections import read_sections
 from understudy.report.style import new_figure
 from understudy.tms import field_figures, map_figures
 from understudy.tms.compartments import COMPARTMENT_KINDS
-from understudy.tms.threshold_figures import initiation_shares
+from understudy.tms.threshold_figures import initiation_shares, shares_within
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +155,12 @@ def test_shares_of_initiation() -> None:
     shares = initiation_shares(kind, np.array([0.0, 50.0, 0.0, np.inf]))
     assert shares["node"] == 0.5 and shares["at_terminal"] == 0.5 and shares["near_terminal"] == 0.75
     assert initiation_shares(kind[:0], np.empty(0)) == {}
+
+
+def test_shares_within_a_distance_reach_from_end_to_end() -> None:
+    way, share = shares_within(np.zeros(4), 3000.0)
+    assert (way[0], share[0]) == (0.0, 0.0) and (way[-1], share[-1]) == (3000.0, 1.0)
+    way, share = shares_within(np.array([np.inf, 50.0, 5.0, 4000.0]), 3000.0)
+    np.testing.assert_array_equal(way, [0.0, 5.0, 50.0, 3000.0])
+    np.testing.assert_array_equal(share, [0.0, 0.25, 0.5, 0.5])
+    assert shares_within(np.array([np.inf]), 3000.0)[1].tolist() == [0.0, 0.0]

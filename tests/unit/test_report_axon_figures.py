@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import axon_results
@@ -182,6 +183,37 @@ def test_worst_tract_is_on_top_and_filled_voxels_are_last(tmp_path: Path, monkey
     }
     assert max(heights, key=heights.get) == axon_results.TRACTS[-1]  # the fake errors rise with the tract's number
     assert min(heights, key=heights.get) == "no streamlines (filled)"
+
+
+@pytest.mark.parametrize("smallest", [0.015, 0.1, 1e-4])
+def test_labels_of_the_criteria_stay_apart(smallest: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(comparison_figures, "save_png", lambda figure, path, **_: drawn.append(figure))
+    left = (smallest, 0.3, 0.5, 0.7)
+    errors = {target: {"r2": 1 - value} for target, value in zip(axon_results.OUTPUTS, left, strict=True)}
+    parts = [("Reference", axon_results.OUTPUTS)] * 2
+    with style.styled():
+        comparison_figures.criteria_errors(
+            tmp_path / "a.png", {"Bell": {"targets": errors}}, parts, figures.target_labels()
+        )
+        drawn[0].draw_without_rendering()
+        for axes in drawn[0].axes:
+            low, high = axes.get_xlim()
+            ticks = [
+                tick.label1.get_window_extent()
+                for tick in (*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks())
+                if tick.label1.get_text() and low <= tick.get_loc() <= high
+            ]
+            ends = sorted((box.x0, box.x1) for box in ticks)
+            assert len(ends) >= 2
+            assert all(one[1] < next_one[0] for one, next_one in pairwise(ends))
+
+
+@pytest.mark.parametrize("value", [0.45, 0.3, 1.49, 5.1, 999.9999999999999, 1e-3, 2e-7])
+def test_ends_of_a_scale_are_round(value: float) -> None:
+    end = map_figures.round_below(value)
+    assert 0.6 * value < end <= value and len(f"{end:.0e}".split("e")[0]) == 1
+    assert map_figures.round_below(0.45) == pytest.approx(0.4) and map_figures.round_below(1.6) == 1.5
 
 
 def test_long_names_are_broken_in_the_middle() -> None:

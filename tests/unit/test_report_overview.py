@@ -16,6 +16,7 @@ from test_report_page import Page
 from understudy.errors import InputError
 from understudy.provenance.fingerprint import REPOSITORY
 from understudy.provenance.job import job
+from understudy.provenance.run_folder import REPORT_FILES
 from understudy.report import panels
 from understudy.report.goals import GOAL, MISSED, Goal, Measured, goals_for_programs, goals_table
 from understudy.report.origins import read_origins
@@ -131,13 +132,14 @@ def test_each_figure_names_its_job_and_record(run: Path) -> None:
     html = (run / "report.html").read_text()
     lead = json.loads((run / "axon/figures/presentation.json").read_text())["lead"]["file"]
     assert f'<figure class="lead" id="{figure_id("axon", lead)}">' in html
-    records = set(re.findall(r'href="([^"#]+\.prov\.json)">record<', html))
-    assert f"axon/figures/{lead}.prov.json" in records
-    # The page's own record is written when the page is finished.
-    assert all((run / path).is_file() for path in records - {"report.html.prov.json"})
-    # In published results a study's files lie without its name in front.
-    published = set(re.findall(r'href="([^"#]+\.prov\.json)">published<', html))
-    assert published == {f"figures/{lead}.prov.json"}
+    record = f"axon/figures/{lead}.prov.json"
+    origin = next(origin for origin in read_origins(run).jobs if origin.record == record)
+    row = re.search(rf'<tr id="{origin.anchor}">.*?</tr>', html)[0]
+    assert f'<a href="#{origin.anchor}">record</a>' in html and f"<code>{record}</code>" in row and "draw_axon" in row
+    # The page lies in a run's folder and among published results, where a study's files have not its name in front.
+    # What it links holds at both places; its own record is written when the page is finished.
+    both = {"report.json", *(f"{file}.prov.json" for file in REPORT_FILES)}
+    assert set(re.findall(r'<a [^>]*href="([^"#]+)"', html)) <= both
     assert "Made by draw_axon</a>" in html and html.count(">no record<") > 0
     presentation = json.loads((run / "axon/figures/presentation.json").read_text())
     metrics = {"n_train": 1, "n_heldout": 1}

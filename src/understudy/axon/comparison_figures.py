@@ -27,6 +27,8 @@ from understudy.report.style import (
 )
 
 _WIDE_IN = 7.4
+# Up to this ratio of its ends a panel's logarithmic axis has room for three labels per decade.
+_FEW_DECADES = 100
 
 WAYS = {
     "mixed": ("as in this study: adaptive and k-means", BLUE, "o", "-"),
@@ -178,11 +180,17 @@ def criteria_errors(
             axes.set_yticks(rows, [two_lines(labels[target]) for target in part], fontsize=7.5)
             axes.tick_params(axis="y", length=0)
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(axis="x", labelsize=7.5)
             axes.set_xlabel("Unexplained variance, 1 − R²", fontsize=8)
             axes.spines["left"].set_visible(False)
             axes.set_ylim(-0.6, len(part) - 0.4)
             soft_grid(axes, "x")
+        # The panels share their axis: what fits its whole width is known when all are drawn.
+        low, high = panels[0].get_xlim()
+        steps = (1, 2, 5) if high < _FEW_DECADES * low else (1,)
+        panels[0].xaxis.set_major_locator(LogLocator(10, subs=steps))
         figure.legend(
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, columnspacing=1.5
         )

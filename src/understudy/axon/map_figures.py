@@ -194,6 +194,13 @@ def _upper(values: np.ndarray, quantile: float = 0.99) -> float:
     return top if top > 0 else 1.0
 
 
+def round_below(value: float) -> float:
+    """The largest number of few digits that is not above a positive one."""
+    # The first is for a logarithm that was rounded up to a whole one.
+    steps = 10.0 ** np.floor(np.log10(value)) * np.array([0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0])
+    return float(steps[steps <= value].max())
+
+
 def compared_maps(
     path: Path | str,
     first: Mapping[str, np.ndarray],
@@ -255,12 +262,10 @@ def compared_maps(
             bottom = top - _NAME_IN - tall - _BAR_IN - 0.05
             inset = 0.12
             _bar(figure, images[0], (left + inset, bottom, 2 * wide + _BETWEEN_IN - 2 * inset, _BAR_IN), "max")
-            _bar(
-                figure,
-                images[2],
-                (left + 2 * (wide + _BETWEEN_IN) + 0.6 * inset, bottom, wide - 1.2 * inset, _BAR_IN),
-                "both",
-            )
+            narrow = (left + 2 * (wide + _BETWEEN_IN) + 0.6 * inset, bottom, wide - 1.2 * inset, _BAR_IN)
+            end = round_below(reach)
+            # Three short labels are all that fits.
+            _bar(figure, images[2], narrow, "both").set_ticks([-end, 0.0, end], labels=[f"−{end:g}", "0", f"{end:g}"])
         for side in range(min(2, len(first))):
             for column, (title, note) in enumerate(zip(titles, notes, strict=True)):
                 x = _MARGIN_IN + side * (block + _GAP_IN) + column * (wide + _BETWEEN_IN) + 0.5 * wide

@@ -13,15 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from understudy.report.numbers import count
+from understudy.report.numbers import count, span
 from understudy.report.style import (
     BAND,
     BLUE,
+    GREEN,
     GREY,
     INK,
     MUTED,
     NETWORK,
     PUBLISHED,
+    PURPLE,
     RULE,
     SKY,
     VERMILLION,
@@ -30,8 +32,12 @@ from understudy.report.style import (
     soft_grid,
 )
 
-SMALL_IN = 3.3
+SMALL_IN = 3.42
 WIDE_IN = 4.7
+# Least width of an axis of R2, so that folds that are all but perfect do not become an axis of nothing.
+_LEAST_R2_SPAN = 1e-3
+# Looks of the evaluation sets that are not judged.
+_OTHER_SETS = ((VERMILLION, "D"), (GREEN, "^"), (PURPLE, "s"))
 
 
 def _wrapped(labels: Sequence[str], width: int = 17) -> list[str]:
@@ -61,9 +67,12 @@ def _panel(height_in: float) -> tuple[Figure, Axes]:
     """A small figure whose axes lie at the same place in every figure of a row, however wide the tick labels are."""
     figure = new_figure(SMALL_IN, height_in)
     figure.set_layout_engine("none")
-    left, right, bottom, top = 0.66, 0.1, 0.52, 0.36
+    # Six digits with a sign fit between the left edge and the axes, beside the label.
+    left, right, bottom, top = 0.78, 0.1, 0.52, 0.36
     width, height = SMALL_IN - left - right, height_in - bottom - top
-    return figure, figure.add_axes((left / SMALL_IN, bottom / height_in, width / SMALL_IN, height / height_in))
+    axes = figure.add_axes((left / SMALL_IN, bottom / height_in, width / SMALL_IN, height / height_in))
+    axes.tick_params(labelsize=8.5)
+    return figure, axes
 
 
 def _legend_below(figure: Figure, axes: Axes, columns: int) -> None:
@@ -89,7 +98,8 @@ def predicted_against_true(
     values = np.concatenate([truth, predicted])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    margin = 0.05 * (high - low or 1.0)
+    # A constant output has a width too: that of its own size.
+    margin = 0.05 * (high - low or abs(high) or 1.0)
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color=INK, lw=0.9, zorder=3)
     axes.scatter(truth[~worst], predicted[~worst], s=9, color=BLUE, alpha=0.35, lw=0, rasterized=True, zorder=2)
@@ -178,7 +188,7 @@ def fold_scores(labels: Sequence[str], folds: Mapping[str, np.ndarray], floor: f
     """
     figure, axes, rows = _rows(1.35 + 0.62 * len(labels), labels)
     looks = {"random": (GREY, "o", 0.16), "grouped": (BLUE, "D", -0.16)}
-    below = False
+    below, lowest = False, 1.0
     for kind, scores in folds.items():
         colour, marker, offset = looks[kind]
         for column, row in enumerate(rows):
@@ -186,6 +196,7 @@ def fold_scores(labels: Sequence[str], folds: Mapping[str, np.ndarray], floor: f
             values = values[np.isfinite(values)]
             inside = values[values >= floor]
             below |= inside.size < values.size
+            lowest = min(lowest, inside.min(initial=1.0), floor if inside.size < values.size else 1.0)
             axes.plot(inside, np.full(inside.size, row + offset), marker, color=colour, ms=4.5, alpha=0.55, mew=0)
             axes.plot(
                 [floor] * (values.size - inside.size),
@@ -198,7 +209,11 @@ def fold_scores(labels: Sequence[str], folds: Mapping[str, np.ndarray], floor: f
                 middle = max(float(np.median(values)), floor)
                 axes.plot([middle, middle], [row + offset - 0.14, row + offset + 0.14], color=colour, lw=2.4)
         axes.plot([], [], marker, color=colour, ms=5.5, lw=0, label=f"{kind} folds (bar: median)")
-    axes.set_xlim(right=1.005)
+    width = max(1.0 - lowest, _LEAST_R2_SPAN)
+    # No R2 is above one: the margin has room for the marks, and for no tick.
+    axes.set_xlim(1.0 - 1.05 * width, 1.0 + 0.03 * width)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.ticklabel_format(axis="x", useOffset=False)
     axes.set_xlabel("R² within the fold" + (f"   (◀ below {floor:g})" if below else ""))
     _legend_below(figure, axes, 2)
     return figure
@@ -231,8 +246,9 @@ def learning_curve(
     axes.xaxis.set_major_formatter(lambda value, _: count(value))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
-    axes.set_ylim(max(lowest, min(drawn) - 0.06), 1.02)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    # Ticks are 0.02 or more apart here: none is above one.
+    axes.set_ylim(max(lowest, min(drawn) - 0.06), 1.015)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set(title=label, xlabel="Training cases", ylabel="R² on held-out data")
     soft_grid(axes)
     return figure
@@ -284,17 +300,20 @@ def interval_coverage(
     axes.plot(
         value, rows, "o", color=NETWORK, ms=7.5, mec="white", mew=0.8, lw=0, label="random held-out cases", zorder=3
     )
-    for name, coverage in others.items():
+    for number, (name, coverage) in enumerate(others.items()):
+        colour, marker = _OTHER_SETS[number % len(_OTHER_SETS)]
         axes.plot(
             100 * np.asarray(coverage),
             rows,
-            "D",
-            mfc="white",
-            mec=VERMILLION,
+            marker,
+            # Open, because the judged value may lie below.
+            mfc="none",
+            mec=colour,
+            mew=1.2,
             ms=6,
             lw=0,
             label=f"{name} (not judged)",
-            zorder=3,
+            zorder=4,
         )
     drawn = np.concatenate([low, value, [100 * np.min(list(others.values()), initial=1.0)]])
     left = np.nanmin(drawn)
@@ -318,5 +337,5 @@ def coverage_by_group(
         axes.scatter(values, np.full(values.size, row), s=34, facecolor=SKY, edgecolor="white", lw=0.8, zorder=3)
     axes.set_xlim(max(0.0, 5 * np.floor(100 * np.nanmin(coverage) / 5) - 2), 101.5)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.set_xlabel(f"Coverage in one group of {count(min(sizes))}–{count(max(sizes))} cases (%)")
+    axes.set_xlabel(f"Coverage in one group of {span([min(sizes), max(sizes)], count)} cases (%)")
     return figure

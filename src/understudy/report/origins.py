@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ class Origin:
 
     Attributes
     ----------
-    record : path of the record below the run folder, for a link.
+    record : path of the record below the run folder.
     files : (path below the run folder, size in bytes, SHA-256) of each output.
     inputs : path of each input: below the run folder, or of a file from outside.
     """
@@ -32,9 +33,9 @@ class Origin:
     cpu_s: float | None
 
     @property
-    def published(self) -> str:
-        """Where the record lies in published results: there a study's files have not its name in front."""
-        return self.record.removeprefix(f"{self.study}/") if self.study else self.record
+    def anchor(self) -> str:
+        """Id of the job's row on the page."""
+        return f"record-{re.sub('[^a-z0-9]+', '-', self.record.lower())}"
 
 
 @dataclass(frozen=True)

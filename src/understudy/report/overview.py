@@ -69,8 +69,7 @@ class MadeFigure:
     ----------
     anchor : id on the study's page.
     inputs : paths of the files that its job read, below the run; of a figure of the page, those that it shows.
-    record : link to the provenance record; empty where there is none.
-    published : link to it from a published copy of the page, where that is another one; else empty.
+    record : link to the provenance record, or to what the page says of it; empty where there is none.
     """
 
     title: str
@@ -79,7 +78,6 @@ class MadeFigure:
     inputs: tuple[str, ...]
     fingerprint: str
     record: str
-    published: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +189,11 @@ def _own_figures(presentation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _made_figures(study: str, presentation: Mapping[str, Any], origins: Origins, below: str) -> list[MadeFigure]:
+    def link(job: Origin) -> str:
+        # The page of a run is also read where it is published, and there a study's records lie elsewhere: it leads to
+        # its own row, which holds at both places.
+        return below + job.record if below else f"#{job.anchor}"
+
     found = []
     for entry in _own_figures(presentation):
         job = figure_origin(origins, study, entry["file"])
@@ -201,8 +204,7 @@ def _made_figures(study: str, presentation: Mapping[str, Any], origins: Origins,
                 program=job.program if job else "",
                 inputs=job.inputs if job else (),
                 fingerprint=job.fingerprint if job else "",
-                record=below + job.record if job else "",
-                published=job.published if job and not below else "",
+                record=link(job) if job else "",
             )
         )
     return found

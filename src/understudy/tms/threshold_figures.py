@@ -115,6 +115,7 @@ _SITES = {
     "basal": ("basal dendrite", GREY),
 }
 NEAR_TERMINAL_um = 100.0
+_FARTHEST_um = 3000.0
 
 
 def initiation_shares(kind: np.ndarray, to_terminal_um: np.ndarray) -> dict[str, float]:
@@ -131,6 +132,20 @@ def initiation_shares(kind: np.ndarray, to_terminal_um: np.ndarray) -> dict[str,
         "at_terminal": float(np.mean(to_terminal_um == 0)),
         "near_terminal": float(np.mean(to_terminal_um <= NEAR_TERMINAL_um)),
     }
+
+
+def shares_within(to_terminal_um: np.ndarray, farthest_um: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ways to a terminal, and the share of spikes that start within each: from nothing at 0 to ``farthest_um``.
+
+    Parameters
+    ----------
+    to_terminal_um : (N,), infinite where no axon terminal lies behind; N > 0.
+    """
+    way = np.sort(np.maximum(to_terminal_um, 0.0))
+    share = np.arange(1, len(way) + 1) / len(way)
+    reached = way <= farthest_um
+    last = share[reached].max(initial=0.0)
+    return np.concatenate([[0.0], way[reached], [farthest_um]]), np.concatenate([[0.0], share[reached], [last]])
 
 
 def initiation(path: Path | str, sites: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -161,14 +176,14 @@ def initiation(path: Path | str, sites: Mapping[str, tuple[np.ndarray, np.ndarra
         bars.set(xlim=(0, 100), ylim=(len(kinds) - 0.4, -0.6))
         bars.set_xlabel("Spikes by site of first crossing (%)", fontsize=8)
         bars.set_title("Kind of compartment", fontsize=9)
-        for kind in kinds:
-            way = np.sort(sites[kind][1])
-            reach = np.where(np.isfinite(way), way, 1e6)
-            share = 100 * np.arange(1, len(way) + 1) / len(way)
-            ways.step(np.maximum(reach, 0.0), share, where="post", color=TYPE_COLOURS[kind], label=NAMES[kind])
+        for number, kind in enumerate(kinds):
+            reach, share = shares_within(sites[kind][1], _FARTHEST_um)
+            # Later lines are thinner, so that equal ones are seen to lie on each other.
+            width = 1.2 + 1.3 * (len(kinds) - 1 - number)
+            ways.step(reach, 100 * share, where="post", color=TYPE_COLOURS[kind], lw=width, label=NAMES[kind])
         ways.axvline(NEAR_TERMINAL_um, color=MUTED, lw=0.8, ls=(0, (4, 3)))
         ways.set_xscale("symlog", linthresh=10)
-        ways.set(xlim=(0, 3000), ylim=(0, 101))
+        ways.set(xlim=(-1, _FARTHEST_um), ylim=(0, 104))
         ways.xaxis.set_major_locator(FixedLocator([0, 10, 100, 1000]))
         ways.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ways.xaxis.set_minor_locator(NullLocator())
