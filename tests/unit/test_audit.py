@@ -96,7 +96,7 @@ def write_folds(path: Path, grouped_fold: np.ndarray | None = None) -> None:
     if grouped_fold is not None:
         fold["grouped"] = grouped_fold
     with h5py.File(path, "w") as file:
-        file.attrs["target_names"] = list(TARGETS)
+        file.attrs["target_names"] = np.array(TARGETS, dtype="S")
         for scheme, numbers in fold.items():
             truth = generator.normal(size=(len(training), 2))
             columns = {"case": training, "group": group_of(training), "fold": numbers, "truth": truth}
@@ -110,7 +110,7 @@ def write_predictions(path: Path) -> None:
     truth = generator.normal(size=(len(held), 2))
     mean = truth + 0.2 * generator.normal(size=truth.shape)
     with h5py.File(path, "w") as file:
-        file.attrs["target_names"] = list(TARGETS)
+        file.attrs["target_names"] = np.array(TARGETS, dtype="S")
         columns = {"case": held, "group": group_of(held), "truth": truth, "mean": mean}
         for name, values in {**columns, "lower": mean - 0.3, "upper": mean + 0.3}.items():
             file[f"heldout/{name}"] = values

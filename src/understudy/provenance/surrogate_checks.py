@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from understudy.dataset import open_ground_truth
+from understudy.dataset import SPLITS, open_ground_truth
 from understudy.errors import InputError
 from understudy.provenance.file_checks import Tree
 from understudy.provenance.findings import Finding, finding
@@ -20,8 +22,23 @@ from understudy.surrogate.metrics import coverage, nrmse, r2, target_metrics
 RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
 _HEADLINE_SUBSET = "random"
+# All that damaged JSON or HDF5 was seen to raise: one flipped bit makes h5py raise any of these.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    InputError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 # Keys of report.json that the report composes itself.
 _COMPOSED = ("learning_curve", "deployment", "verification", "published", "notes", "limits")
+
+# split -> its groups and its cases
+Splits = Mapping[str, tuple[set[int], set[int]]]
 
 
 def _same(stored: Any, computed: float) -> bool:
@@ -99,7 +116,7 @@ def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, 
                 yield from _compare(file, where, entry["r2"], computed)
 
 
-def _check_folds(tree: Tree, folds: str, training_groups: set[int] | None) -> Iterator[Finding]:
+def _check_folds(tree: Tree, folds: str, splits: Splits | None) -> Iterator[Finding]:
     with h5py.File(tree.path(folds), "r") as stored:
         for scheme in ("random", "grouped"):
             case, group, fold = (stored[scheme][name][...] for name in ("case", "group", "fold"))
@@ -114,30 +131,32 @@ def _check_folds(tree: Tree, folds: str, training_groups: set[int] | None) -> It
                     groups = ", ".join(map(str, shared[:5]))
                     message = f"grouped: groups {groups} are in more than one fold; accepted is one fold per group"
                     yield finding("leaked_fold", folds, message)
-            foreign = set(map(int, group)) - training_groups if training_groups is not None else set()
+            foreign = set(map(int, group)) - splits["training"][0] if splits is not None else set()
             if foreign:
                 groups = ", ".join(map(str, sorted(foreign)[:5]))
                 yield finding("leaked_heldout", folds, f"{scheme}: groups {groups} are no training groups")
 
 
-def _groups(tree: Tree, dataset: str, split: str) -> tuple[set[int], set[int]]:
-    """Groups of one split, and cases of that split."""
-    with open_ground_truth(tree.path(dataset)) as truth:
-        rows = truth.split == split
-        return set(map(int, truth.group[rows])), set(map(int, truth.case[rows]))
+def _splits(path: Path) -> dict[str, tuple[set[int], set[int]]]:
+    """Groups and cases of each split of a ground-truth file."""
+    with open_ground_truth(path) as truth:
+        return {
+            split: tuple(set(map(int, column[truth.split == split])) for column in (truth.group, truth.case))
+            for split in SPLITS
+        }
 
 
-def _check_heldout(tree: Tree, dataset: str, predictions: str) -> Iterator[Finding]:
+def _check_heldout(tree: Tree, dataset: str, predictions: str, splits: Splits) -> Iterator[Finding]:
     with h5py.File(tree.path(predictions), "r") as stored:
         groups, cases = (set(map(int, stored["heldout"][name][...])) for name in ("group", "case"))
-    held_groups, held_cases = _groups(tree, dataset, "heldout")
+    held_groups, held_cases = splits["heldout"]
     if groups - held_groups or cases - held_cases:
         found = ", ".join(map(str, sorted(groups - held_groups)[:5])) or "none"
         message = f"holds {len(cases - held_cases)} cases that {dataset} does not hold out (groups {found})"
         yield finding("leaked_heldout", predictions, message)
 
 
-def _check_models(tree: Tree, dataset: str, models: str) -> Iterator[Finding]:
+def _check_models(tree: Tree, dataset: str, models: str, splits: Splits) -> Iterator[Finding]:
     """Who the models say they were fitted, stopped and calibrated with, against the splits of the ground truth."""
     with h5py.File(tree.path(models), "r") as stored:
         used = {
@@ -151,22 +170,21 @@ def _check_models(tree: Tree, dataset: str, models: str) -> Iterator[Finding]:
             yield finding("leaked_fold", models, f"groups {some} were used as {one} and as {other} groups")
     for role, (groups, cases) in used.items():
         split = "calibration" if role == "calibration" else "training"
-        split_groups, split_cases = _groups(tree, dataset, split)
+        split_groups, split_cases = splits[split]
         if groups - split_groups or cases - split_cases:
             some = ", ".join(map(str, sorted(groups - split_groups)[:5])) or "none"
             message = f"{role}: used {len(cases - split_cases)} cases that {dataset} does not give to {split}"
             yield finding("leaked_heldout", models, f"{message} (groups {some})")
 
 
-def _guarded(file: str, findings: Iterator[Finding]) -> list[Finding]:
-    """All findings; a file without the expected content is one itself."""
-    found = []
+@contextmanager
+def _guarded(file: str, findings: list[Finding]) -> Iterator[None]:
+    """Make a file without the expected content a finding."""
     try:
-        found.extend(findings)
-    except (OSError, KeyError, ValueError, TypeError, IndexError, InputError) as error:
-        text = str(error).strip("'\"")
-        found.append(finding("unreadable_file", file, f"has not the expected content: {text}"))
-    return found
+        yield
+    except _DAMAGE as error:
+        text = str(error).strip("'\"") or type(error).__name__
+        findings.append(finding("unreadable_file", file, f"has not the expected content: {text}"))
 
 
 def _present(tree: Tree, *paths: str) -> bool:
@@ -183,29 +201,27 @@ def check_study(tree: Tree, study: str) -> list[Finding]:
     models, folds, predictions, metrics = (
         f"{study}/surrogate/{name}" for name in ("models.h5", "cross_validation.h5", "predictions.h5", "metrics.json")
     )
-    findings = []
+    findings: list[Finding] = []
     if _present(tree, metrics, predictions):
-        findings += _guarded(metrics, _lazily(_check_metrics, tree, metrics, predictions))
+        with _guarded(metrics, findings):
+            findings.extend(_check_metrics(tree, metrics, predictions, _json(tree, metrics)))
     if _present(tree, metrics, folds):
-        findings += _guarded(metrics, _lazily(_check_fold_scores, tree, metrics, folds))
+        with _guarded(metrics, findings):
+            findings.extend(_check_fold_scores(tree, metrics, folds, _json(tree, metrics)))
+    splits = None
+    if _present(tree, dataset):
+        with _guarded(dataset, findings):
+            splits = _splits(tree.path(dataset))
     if _present(tree, folds):
-        groups = None
-        if _present(tree, dataset):
-            try:
-                groups = _groups(tree, dataset, "training")[0]
-            except InputError as error:
-                findings.append(finding("unreadable_file", dataset, str(error)))
-        findings += _guarded(folds, _check_folds(tree, folds, groups))
-    if _present(tree, dataset, predictions):
-        findings += _guarded(predictions, _check_heldout(tree, dataset, predictions))
-    if _present(tree, dataset, models):
-        findings += _guarded(models, _check_models(tree, dataset, models))
+        with _guarded(folds, findings):
+            findings.extend(_check_folds(tree, folds, splits))
+    if splits is not None and _present(tree, predictions):
+        with _guarded(predictions, findings):
+            findings.extend(_check_heldout(tree, dataset, predictions, splits))
+    if splits is not None and _present(tree, models):
+        with _guarded(models, findings):
+            findings.extend(_check_models(tree, dataset, models, splits))
     return findings
-
-
-def _lazily(check: Any, tree: Tree, metrics: str, other: str) -> Iterator[Finding]:
-    """Read the metrics inside the guard of the check that needs them."""
-    yield from check(tree, metrics, other, _json(tree, metrics))
 
 
 def _plain(value: Any) -> Any:
@@ -219,10 +235,10 @@ def _plain(value: Any) -> Any:
 
 def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
     """report.json says of each study what its metrics.json says."""
+    findings: list[Finding] = []
     if not _present(tree, "report.json"):
-        return []
-
-    def compare() -> Iterator[Finding]:
+        return findings
+    with _guarded("report.json", findings):
         entries = _plain(_json(tree, "report.json"))["studies"]
         for study in studies:
             metrics = f"{study}/surrogate/metrics.json"
@@ -231,6 +247,5 @@ def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
             for key, value in _plain(_json(tree, metrics)).items():
                 if key not in _COMPOSED and entries[study].get(key) != value:
                     message = f"studies.{study}.{key} is not what {metrics} says"
-                    yield finding("report_mismatch", "report.json", message)
-
-    return _guarded("report.json", compare())
+                    findings.append(finding("report_mismatch", "report.json", message))
+    return findings
