@@ -1,4 +1,4 @@
-"""Audit of numbers: metrics recomputed from stored predictions, folds and held-out groups disjoint."""
+"""Audit of numbers: predictions of the cases they say, metrics recomputed from them, folds and groups disjoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -37,8 +37,28 @@ _DAMAGE = (
 # Keys of report.json that the report composes itself.
 _COMPOSED = ("learning_curve", "deployment", "verification", "published", "notes", "limits")
 
-# split -> its groups and its cases
-Splits = Mapping[str, tuple[set[int], set[int]]]
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the ground truth.
+
+    Attributes
+    ----------
+    dataset, name : the file, and what the split is called.
+    groups, cases : all of the split, failed cases included.
+    target_names : of the columns of ``truth``.
+    case, group, subset, truth : (N,) and (N, T) of the successful cases, ascending.
+    """
+
+    dataset: str
+    name: str
+    groups: set[int]
+    cases: set[int]
+    target_names: list[str]
+    case: np.ndarray
+    group: np.ndarray
+    subset: np.ndarray
+    truth: np.ndarray
 
 
 def _same(stored: Any, computed: float) -> bool:
@@ -116,7 +136,7 @@ def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, 
                 yield from _compare(file, where, entry["r2"], computed)
 
 
-def _check_folds(tree: Tree, folds: str, splits: Splits | None) -> Iterator[Finding]:
+def _check_folds(tree: Tree, folds: str, training: Split | None) -> Iterator[Finding]:
     with h5py.File(tree.path(folds), "r") as stored:
         for scheme in ("random", "grouped"):
             case, group, fold = (stored[scheme][name][...] for name in ("case", "group", "fold"))
@@ -131,32 +151,92 @@ def _check_folds(tree: Tree, folds: str, splits: Splits | None) -> Iterator[Find
                     groups = ", ".join(map(str, shared[:5]))
                     message = f"grouped: groups {groups} are in more than one fold; accepted is one fold per group"
                     yield finding("leaked_fold", folds, message)
-            foreign = set(map(int, group)) - splits["training"][0] if splits is not None else set()
+            if training is None:
+                continue
+            foreign = set(map(int, group)) - training.groups
             if foreign:
                 groups = ", ".join(map(str, sorted(foreign)[:5]))
                 yield finding("leaked_heldout", folds, f"{scheme}: groups {groups} are no training groups")
+            names = _texts(stored.attrs["target_names"])
+            yield from _check_cases(folds, scheme, stored[scheme], names, training)
 
 
-def _splits(path: Path) -> dict[str, tuple[set[int], set[int]]]:
-    """Groups and cases of each split of a ground-truth file."""
-    with open_ground_truth(path) as truth:
-        return {
-            split: tuple(set(map(int, column[truth.split == split])) for column in (truth.group, truth.case))
-            for split in SPLITS
-        }
+def _splits(tree: Tree, dataset: str) -> dict[str, Split]:
+    with open_ground_truth(tree.path(dataset)) as truth:
+        names = [field.name for field in truth.target_fields]
+        splits = {}
+        for name in SPLITS:
+            everyone, rows = truth.split == name, truth.rows(split=name)
+            splits[name] = Split(
+                dataset,
+                name,
+                set(map(int, truth.group[everyone])),
+                set(map(int, truth.case[everyone])),
+                names,
+                *(column[rows] for column in (truth.case, truth.group, truth.subset)),
+                truth.targets(rows),
+            )
+    return splits
 
 
-def _check_heldout(tree: Tree, dataset: str, predictions: str, splits: Splits) -> Iterator[Finding]:
+def _named(numbers: Any) -> str:
+    """How many numbers, and the first of them."""
+    some = ", ".join(map(str, sorted(set(map(int, numbers)))[:5]))
+    return f"{len(numbers)} ({some}{', ...' if len(numbers) > 5 else ''})"
+
+
+def _check_cases(file: str, where: str, stored: Mapping[str, Any], names: Any, split: Split) -> Iterator[Finding]:
+    """Each successful case of a split is there, as the ground truth has it.
+
+    Parameters
+    ----------
+    where : place of the columns in the file, for messages.
+    stored : columns ``case``, ``truth`` and others of the split, by name; a file's group will do.
+    names : of the targets in the columns of ``truth``.
+    """
+
+    def wrong(text: str) -> Finding:
+        return finding("truth_mismatch", file, f"{where}: {text}")
+
+    columns = {name: stored[name][...] for name in ("case", "group", "truth")}
+    if "subset" in stored:
+        columns["subset"] = _texts(stored["subset"][...])
+    case = columns["case"]
+    if list(names) != split.target_names or columns["truth"].shape != (len(case), len(split.target_names)):
+        yield wrong(f"targets are not those of {split.dataset}, in their order: {', '.join(split.target_names)}")
+        return
+    known = np.isin(case, split.case)
+    if not known.all():
+        yield wrong(f"cases that are no successful {split.name} cases of {split.dataset}: {_named(case[~known])}")
+    left_out = np.setdiff1d(split.case, case)
+    if len(left_out):
+        yield wrong(f"{split.name} cases of {split.dataset} that are left out: {_named(left_out)}")
+    repeated = np.unique(case, return_counts=True)
+    if (repeated[1] > 1).any():
+        yield wrong(f"cases that are there more than once: {_named(repeated[0][repeated[1] > 1])}")
+    row = np.searchsorted(split.case, case[known])
+    for name, values in columns.items():
+        found, expected = values[known], getattr(split, name)[row]
+        if name == "truth":
+            # Stored in single precision in the predictions.
+            same = np.isclose(found, expected, rtol=RELATIVE_TOLERANCE, atol=np.finfo(np.float32).tiny).all(axis=1)
+        else:
+            same = found == expected
+        if not same.all():
+            yield wrong(f"{name} is not that of {split.dataset} for cases: {_named(case[known][~same])}")
+
+
+def _check_heldout(tree: Tree, predictions: str, held: Split) -> Iterator[Finding]:
     with h5py.File(tree.path(predictions), "r") as stored:
         groups, cases = (set(map(int, stored["heldout"][name][...])) for name in ("group", "case"))
-    held_groups, held_cases = splits["heldout"]
-    if groups - held_groups or cases - held_cases:
-        found = ", ".join(map(str, sorted(groups - held_groups)[:5])) or "none"
-        message = f"holds {len(cases - held_cases)} cases that {dataset} does not hold out (groups {found})"
-        yield finding("leaked_heldout", predictions, message)
+        if groups - held.groups or cases - held.cases:
+            found = ", ".join(map(str, sorted(groups - held.groups)[:5])) or "none"
+            message = f"holds {len(cases - held.cases)} cases that {held.dataset} does not hold out (groups {found})"
+            yield finding("leaked_heldout", predictions, message)
+        yield from _check_cases(predictions, "heldout", stored["heldout"], _texts(stored.attrs["target_names"]), held)
 
 
-def _check_models(tree: Tree, dataset: str, models: str, splits: Splits) -> Iterator[Finding]:
+def _check_models(tree: Tree, models: str, splits: Mapping[str, Split]) -> Iterator[Finding]:
     """Who the models say they were fitted, stopped and calibrated with, against the splits of the ground truth."""
     with h5py.File(tree.path(models), "r") as stored:
         used = {
@@ -169,11 +249,12 @@ def _check_models(tree: Tree, dataset: str, models: str, splits: Splits) -> Iter
             some = ", ".join(map(str, sorted(shared)[:5]))
             yield finding("leaked_fold", models, f"groups {some} were used as {one} and as {other} groups")
     for role, (groups, cases) in used.items():
-        split = "calibration" if role == "calibration" else "training"
-        split_groups, split_cases = splits[split]
-        if groups - split_groups or cases - split_cases:
-            some = ", ".join(map(str, sorted(groups - split_groups)[:5])) or "none"
-            message = f"{role}: used {len(cases - split_cases)} cases that {dataset} does not give to {split}"
+        split = splits["calibration" if role == "calibration" else "training"]
+        if groups - split.groups or cases - split.cases:
+            some = ", ".join(map(str, sorted(groups - split.groups)[:5])) or "none"
+            message = (
+                f"{role}: used {len(cases - split.cases)} cases that {split.dataset} does not give to {split.name}"
+            )
             yield finding("leaked_heldout", models, f"{message} (groups {some})")
 
 
@@ -211,16 +292,16 @@ def check_study(tree: Tree, study: str) -> list[Finding]:
     splits = None
     if _present(tree, dataset):
         with _guarded(dataset, findings):
-            splits = _splits(tree.path(dataset))
+            splits = _splits(tree, dataset)
     if _present(tree, folds):
         with _guarded(folds, findings):
-            findings.extend(_check_folds(tree, folds, splits))
+            findings.extend(_check_folds(tree, folds, splits["training"] if splits else None))
     if splits is not None and _present(tree, predictions):
         with _guarded(predictions, findings):
-            findings.extend(_check_heldout(tree, dataset, predictions, splits))
+            findings.extend(_check_heldout(tree, predictions, splits["heldout"]))
     if splits is not None and _present(tree, models):
         with _guarded(models, findings):
-            findings.extend(_check_models(tree, dataset, models, splits))
+            findings.extend(_check_models(tree, models, splits))
     return findings
 
 
