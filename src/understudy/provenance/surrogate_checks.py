@@ -23,7 +23,7 @@ RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
 _HEADLINE_SUBSET = "random"
 # All that damaged JSON or HDF5 was seen to raise: one flipped bit makes h5py raise any of these.
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     InputError,
@@ -263,7 +263,7 @@ def _guarded(file: str, findings: list[Finding]) -> Iterator[None]:
     """Make a file without the expected content a finding."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         text = str(error).strip("'\"") or type(error).__name__
         findings.append(finding("unreadable_file", file, f"has not the expected content: {text}"))
 
