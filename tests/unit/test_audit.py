@@ -58,16 +58,23 @@ def group_of(case: np.ndarray) -> np.ndarray:
     return case // PER_GROUP
 
 
+def inputs_and_targets() -> tuple[np.ndarray, np.ndarray]:
+    """Of all cases."""
+    generator = np.random.default_rng(1)
+    n = N_GROUPS * PER_GROUP
+    return generator.normal(size=(n, 1, 4)), generator.normal(size=(n, 2))
+
+
 def write_dataset(path: Path) -> None:
     n = N_GROUPS * PER_GROUP
     case = np.arange(n)
-    generator = np.random.default_rng(1)
+    inputs, targets = inputs_and_targets()
     split = np.array(SPLIT_OF_GROUP)[group_of(case)]
     write_ground_truth(
         path,
         study="axon",
-        inputs=generator.normal(size=(n, 1, 4)),
-        targets=generator.normal(size=(n, 2)),
+        inputs=inputs,
+        targets=targets,
         case=case,
         group=group_of(case),
         split=list(split),
@@ -92,14 +99,13 @@ def write_models(path: Path) -> None:
 
 def write_folds(path: Path, grouped_fold: np.ndarray | None = None) -> None:
     training = cases("training")
-    generator = np.random.default_rng(2)
+    truth = inputs_and_targets()[1][training]
     fold = {"random": np.arange(len(training)) % 3, "grouped": group_of(training) % 3}
     if grouped_fold is not None:
         fold["grouped"] = grouped_fold
     with h5py.File(path, "w") as file:
-        file.attrs["target_names"] = list(TARGETS)
+        file.attrs["target_names"] = np.array(TARGETS, dtype="S")
         for scheme, numbers in fold.items():
-            truth = generator.normal(size=(len(training), 2))
             columns = {"case": training, "group": group_of(training), "fold": numbers, "truth": truth}
             for name, values in {**columns, "mean": truth + 0.1}.items():
                 file[f"{scheme}/{name}"] = values
@@ -108,10 +114,10 @@ def write_folds(path: Path, grouped_fold: np.ndarray | None = None) -> None:
 def write_predictions(path: Path) -> None:
     held = cases("heldout")
     generator = np.random.default_rng(3)
-    truth = generator.normal(size=(len(held), 2))
+    truth = inputs_and_targets()[1][held].astype(np.float32).astype(float)
     mean = truth + 0.2 * generator.normal(size=truth.shape)
     with h5py.File(path, "w") as file:
-        file.attrs["target_names"] = list(TARGETS)
+        file.attrs["target_names"] = np.array(TARGETS, dtype="S")
         columns = {"case": held, "group": group_of(held), "truth": truth, "mean": mean}
         for name, values in {**columns, "lower": mean - 0.3, "upper": mean + 0.3}.items():
             file[f"heldout/{name}"] = values
@@ -583,7 +589,7 @@ def test_case_in_two_folds(run: Run) -> None:
             file["random/case"][0] = file["random/case"][1]
 
     with_new_folds(run, write)
-    assert run.findings() == {("leaked_fold", FOLDS)}
+    assert run.findings() == {("leaked_fold", FOLDS), ("truth_mismatch", FOLDS)}
     assert "cases 1 are in more than one fold" in run.message("leaked_fold")
 
 
@@ -594,7 +600,7 @@ def test_heldout_group_in_the_folds(run: Run) -> None:
             file["random/group"][3] = 9
 
     with_new_folds(run, write)
-    assert run.findings() == {("leaked_heldout", FOLDS)}
+    assert run.findings() == {("leaked_heldout", FOLDS), ("truth_mismatch", FOLDS)}
 
 
 def test_models_trained_on_heldout_groups(run: Run) -> None:
@@ -615,7 +621,7 @@ def test_predictions_on_training_cases(run: Run) -> None:
     with h5py.File(run.folder / PREDICTIONS, "a") as file:
         file["heldout/case"][0], file["heldout/group"][0] = 0, 0
     run.rehash(PREDICTIONS, PREDICTIONS)
-    assert run.findings() == {("leaked_heldout", PREDICTIONS)}
+    assert run.findings() == {("leaked_heldout", PREDICTIONS), ("truth_mismatch", PREDICTIONS)}
 
 
 def test_truncated_predictions(run: Run) -> None:

@@ -111,7 +111,7 @@ def test_damaged_file(run: RunOfAllKinds, path: str, damage: Callable[[Path], No
     assert {file for kind, file in found if kind == "changed_file"} == {path}
     # What else is said is about numbers in that file, never about files or records that are sound.
     assert {kind for kind, _ in found} <= {"changed_file", "unreadable_file", "metric_mismatch", "report_mismatch"} | (
-        {"leaked_fold", "leaked_heldout"} if path.endswith(".h5") else set()
+        {"leaked_fold", "leaked_heldout", "truth_mismatch"} if path.endswith(".h5") else set()
     )
 
 

@@ -143,6 +143,35 @@ def test_what_cannot_be_replayed_is_said(run: Run, tmp_path: Path) -> None:
     assert kind == ["not_replayed"] * 3
 
 
+@pytest.mark.parametrize("damage", ["truncated", "no targets", "words for targets"])
+def test_a_damaged_ground_truth_is_not_replayed(run: Run, damage: str) -> None:
+    if damage == "truncated":
+        (run.folder / DATASET).write_bytes((run.folder / DATASET).read_bytes()[:2000])
+    else:
+        with h5py.File(run.folder / DATASET, "a") as file:
+            del file["targets"]
+            if damage == "words for targets":
+                file["targets"] = np.full((ALL, 2), b"word")
+    found = replayed(run, ToyCases(), 2)
+    assert set(found) == {"not_replayed"} and "cannot be read" in found["not_replayed"][0]
+
+
+def test_a_case_that_cannot_be_compared_is_not_replayed(run: Run) -> None:
+    """The other cases of the draw are."""
+    with h5py.File(run.folder / DATASET, "a") as file:
+        del file["inputs"]
+        file["inputs"] = np.zeros((ALL - 1, 1, 4), np.float32)
+    found = replayed(run, ToyCases())
+    assert len(found["not_replayed"]) == 1 and f"case {ALL - 1}: cannot be compared" in found["not_replayed"][0]
+
+
+def test_cases_that_no_stage_has_are_found(run: Run) -> None:
+    with h5py.File(run.folder / DATASET, "a") as file:
+        file["case"][-1] = 10**12
+    found = replayed(run, ToyCases())
+    assert found["replay_mismatch"][0] == f"holds cases {10**12}; accepted are 0 to {ALL - 1}"
+
+
 def rerun(run: Run, cases: ToyCases, case: int, together: bool = False) -> Any:
     inputs, found = rerun_case(run.folder, "axon", toy(cases), case, together)
     assert inputs["impact"] == f"impact {case // 6}"

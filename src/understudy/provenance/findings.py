@@ -30,6 +30,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "report_mismatch": ("failure", "report.json differs from the study's metrics"),
     "leaked_fold": ("failure", "a case or a group lies in more than one fold, or serves in two roles"),
     "leaked_heldout": ("failure", "held-out groups were used for training or calibration"),
+    "truth_mismatch": (
+        "failure",
+        "predictions are not of the ground truth's cases, each once with its own group, subset and targets",
+    ),
     "unreadable_file": ("failure", "a file cannot be read in the form that its name promises"),
     "replay_mismatch": (
         "failure",

@@ -27,6 +27,7 @@ from understudy.provenance.findings import Finding, finding
 from understudy.provenance.fingerprint import fingerprint_files
 from understudy.provenance.record import read_record, record_path
 from understudy.provenance.run_folder import CONFIGURATION_FILE, file_sha256, located, require_run_folder
+from understudy.provenance.surrogate_checks import DAMAGE
 
 TOLERANCE = 1e-6
 """Largest difference on another kind of processor, over the range of the target's values in the ground truth."""
@@ -154,16 +155,27 @@ def replay_study(
     unusable = _unusable(tree, record)
     if unusable:
         return [finding("not_replayed", dataset, f"cannot be computed again: {unusable}")]
-    rows = GroundTruthRows(tree.path(dataset))
+    try:
+        rows = GroundTruthRows(tree.path(dataset))
+    except DAMAGE as error:
+        return [finding("not_replayed", dataset, f"cannot be read, so none of its cases can be compared ({error})")]
     drawn = np.random.default_rng(seed).choice(rows.case, size=min(count, len(rows.case)), replace=False)
     other = _circumstances(record, root)
     findings, equal, close, computed = [], 0, 0, 0
     with replay.opened(record["parameters"], grouped(record["inputs"], tree.path)) as cases:
-        units = dict.fromkeys(cases.unit(int(case)) for case in sorted(drawn))
+        strange = sorted(int(case) for case in drawn if not 0 <= case < len(cases))
+        if strange:
+            message = f"holds cases {', '.join(map(str, strange[:_NAMED]))}; accepted are 0 to {len(cases) - 1}"
+            findings.append(finding("replay_mismatch", dataset, message))
+        units = dict.fromkeys(cases.unit(int(case)) for case in sorted(drawn) if 0 <= case < len(cases))
         for unit in units:
             for case, again in cases.compute(unit).items():
                 computed += 1
-                found = difference(rows.stored(case), again, rows)
+                try:
+                    found = difference(rows.stored(case), again, rows)
+                except DAMAGE as error:
+                    findings.append(finding("not_replayed", dataset, f"case {case}: cannot be compared ({error})"))
+                    continue
                 if found is None:
                     equal += 1
                     continue

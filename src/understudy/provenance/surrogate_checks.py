@@ -1,16 +1,18 @@
-"""Audit of numbers: metrics recomputed from stored predictions, folds and held-out groups disjoint."""
+"""Audit of numbers: predictions of the cases they say, metrics recomputed from them, folds and groups disjoint."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
 import numpy as np
 
-from understudy.dataset import open_ground_truth
+from understudy.dataset import SPLITS, open_ground_truth
 from understudy.errors import InputError
 from understudy.provenance.file_checks import Tree
 from understudy.provenance.findings import Finding, finding
@@ -20,8 +22,43 @@ from understudy.surrogate.metrics import coverage, nrmse, r2, target_metrics
 RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
 _HEADLINE_SUBSET = "random"
+# All that damaged JSON or HDF5 was seen to raise: one flipped bit makes h5py raise any of these.
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    InputError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 # Keys of report.json that the report composes itself.
 _COMPOSED = ("learning_curve", "deployment", "verification", "published", "notes", "limits")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the ground truth.
+
+    Attributes
+    ----------
+    dataset, name : the file, and what the split is called.
+    groups, cases : all of the split, failed cases included.
+    target_names : of the columns of ``truth``.
+    case, group, subset, truth : (N,) and (N, T) of the successful cases, ascending.
+    """
+
+    dataset: str
+    name: str
+    groups: set[int]
+    cases: set[int]
+    target_names: list[str]
+    case: np.ndarray
+    group: np.ndarray
+    subset: np.ndarray
+    truth: np.ndarray
 
 
 def _same(stored: Any, computed: float) -> bool:
@@ -99,7 +136,7 @@ def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, 
                 yield from _compare(file, where, entry["r2"], computed)
 
 
-def _check_folds(tree: Tree, folds: str, training_groups: set[int] | None) -> Iterator[Finding]:
+def _check_folds(tree: Tree, folds: str, training: Split | None) -> Iterator[Finding]:
     with h5py.File(tree.path(folds), "r") as stored:
         for scheme in ("random", "grouped"):
             case, group, fold = (stored[scheme][name][...] for name in ("case", "group", "fold"))
@@ -114,30 +151,92 @@ def _check_folds(tree: Tree, folds: str, training_groups: set[int] | None) -> It
                     groups = ", ".join(map(str, shared[:5]))
                     message = f"grouped: groups {groups} are in more than one fold; accepted is one fold per group"
                     yield finding("leaked_fold", folds, message)
-            foreign = set(map(int, group)) - training_groups if training_groups is not None else set()
+            if training is None:
+                continue
+            foreign = set(map(int, group)) - training.groups
             if foreign:
                 groups = ", ".join(map(str, sorted(foreign)[:5]))
                 yield finding("leaked_heldout", folds, f"{scheme}: groups {groups} are no training groups")
+            names = _texts(stored.attrs["target_names"])
+            yield from _check_cases(folds, scheme, stored[scheme], names, training)
 
 
-def _groups(tree: Tree, dataset: str, split: str) -> tuple[set[int], set[int]]:
-    """Groups of one split, and cases of that split."""
+def _splits(tree: Tree, dataset: str) -> dict[str, Split]:
     with open_ground_truth(tree.path(dataset)) as truth:
-        rows = truth.split == split
-        return set(map(int, truth.group[rows])), set(map(int, truth.case[rows]))
+        names = [field.name for field in truth.target_fields]
+        splits = {}
+        for name in SPLITS:
+            everyone, rows = truth.split == name, truth.rows(split=name)
+            splits[name] = Split(
+                dataset,
+                name,
+                set(map(int, truth.group[everyone])),
+                set(map(int, truth.case[everyone])),
+                names,
+                *(column[rows] for column in (truth.case, truth.group, truth.subset)),
+                truth.targets(rows),
+            )
+    return splits
 
 
-def _check_heldout(tree: Tree, dataset: str, predictions: str) -> Iterator[Finding]:
+def _named(numbers: Any) -> str:
+    """How many numbers, and the first of them."""
+    some = ", ".join(map(str, sorted(set(map(int, numbers)))[:5]))
+    return f"{len(numbers)} ({some}{', ...' if len(numbers) > 5 else ''})"
+
+
+def _check_cases(file: str, where: str, stored: Mapping[str, Any], names: Any, split: Split) -> Iterator[Finding]:
+    """Each successful case of a split is there, as the ground truth has it.
+
+    Parameters
+    ----------
+    where : place of the columns in the file, for messages.
+    stored : columns ``case``, ``truth`` and others of the split, by name; a file's group will do.
+    names : of the targets in the columns of ``truth``.
+    """
+
+    def wrong(text: str) -> Finding:
+        return finding("truth_mismatch", file, f"{where}: {text}")
+
+    columns = {name: stored[name][...] for name in ("case", "group", "truth")}
+    if "subset" in stored:
+        columns["subset"] = _texts(stored["subset"][...])
+    case = columns["case"]
+    if list(names) != split.target_names or columns["truth"].shape != (len(case), len(split.target_names)):
+        yield wrong(f"targets are not those of {split.dataset}, in their order: {', '.join(split.target_names)}")
+        return
+    known = np.isin(case, split.case)
+    if not known.all():
+        yield wrong(f"cases that are no successful {split.name} cases of {split.dataset}: {_named(case[~known])}")
+    left_out = np.setdiff1d(split.case, case)
+    if len(left_out):
+        yield wrong(f"{split.name} cases of {split.dataset} that are left out: {_named(left_out)}")
+    repeated = np.unique(case, return_counts=True)
+    if (repeated[1] > 1).any():
+        yield wrong(f"cases that are there more than once: {_named(repeated[0][repeated[1] > 1])}")
+    row = np.searchsorted(split.case, case[known])
+    for name, values in columns.items():
+        found, expected = values[known], getattr(split, name)[row]
+        if name == "truth":
+            # Stored in single precision in the predictions.
+            same = np.isclose(found, expected, rtol=RELATIVE_TOLERANCE, atol=np.finfo(np.float32).tiny).all(axis=1)
+        else:
+            same = found == expected
+        if not same.all():
+            yield wrong(f"{name} is not that of {split.dataset} for cases: {_named(case[known][~same])}")
+
+
+def _check_heldout(tree: Tree, predictions: str, held: Split) -> Iterator[Finding]:
     with h5py.File(tree.path(predictions), "r") as stored:
         groups, cases = (set(map(int, stored["heldout"][name][...])) for name in ("group", "case"))
-    held_groups, held_cases = _groups(tree, dataset, "heldout")
-    if groups - held_groups or cases - held_cases:
-        found = ", ".join(map(str, sorted(groups - held_groups)[:5])) or "none"
-        message = f"holds {len(cases - held_cases)} cases that {dataset} does not hold out (groups {found})"
-        yield finding("leaked_heldout", predictions, message)
+        if groups - held.groups or cases - held.cases:
+            found = ", ".join(map(str, sorted(groups - held.groups)[:5])) or "none"
+            message = f"holds {len(cases - held.cases)} cases that {held.dataset} does not hold out (groups {found})"
+            yield finding("leaked_heldout", predictions, message)
+        yield from _check_cases(predictions, "heldout", stored["heldout"], _texts(stored.attrs["target_names"]), held)
 
 
-def _check_models(tree: Tree, dataset: str, models: str) -> Iterator[Finding]:
+def _check_models(tree: Tree, models: str, splits: Mapping[str, Split]) -> Iterator[Finding]:
     """Who the models say they were fitted, stopped and calibrated with, against the splits of the ground truth."""
     with h5py.File(tree.path(models), "r") as stored:
         used = {
@@ -150,23 +249,23 @@ def _check_models(tree: Tree, dataset: str, models: str) -> Iterator[Finding]:
             some = ", ".join(map(str, sorted(shared)[:5]))
             yield finding("leaked_fold", models, f"groups {some} were used as {one} and as {other} groups")
     for role, (groups, cases) in used.items():
-        split = "calibration" if role == "calibration" else "training"
-        split_groups, split_cases = _groups(tree, dataset, split)
-        if groups - split_groups or cases - split_cases:
-            some = ", ".join(map(str, sorted(groups - split_groups)[:5])) or "none"
-            message = f"{role}: used {len(cases - split_cases)} cases that {dataset} does not give to {split}"
+        split = splits["calibration" if role == "calibration" else "training"]
+        if groups - split.groups or cases - split.cases:
+            some = ", ".join(map(str, sorted(groups - split.groups)[:5])) or "none"
+            message = (
+                f"{role}: used {len(cases - split.cases)} cases that {split.dataset} does not give to {split.name}"
+            )
             yield finding("leaked_heldout", models, f"{message} (groups {some})")
 
 
-def _guarded(file: str, findings: Iterator[Finding]) -> list[Finding]:
-    """All findings; a file without the expected content is one itself."""
-    found = []
+@contextmanager
+def _guarded(file: str, findings: list[Finding]) -> Iterator[None]:
+    """Make a file without the expected content a finding."""
     try:
-        found.extend(findings)
-    except (OSError, KeyError, ValueError, TypeError, IndexError, InputError) as error:
-        text = str(error).strip("'\"")
-        found.append(finding("unreadable_file", file, f"has not the expected content: {text}"))
-    return found
+        yield
+    except DAMAGE as error:
+        text = str(error).strip("'\"") or type(error).__name__
+        findings.append(finding("unreadable_file", file, f"has not the expected content: {text}"))
 
 
 def _present(tree: Tree, *paths: str) -> bool:
@@ -183,29 +282,27 @@ def check_study(tree: Tree, study: str) -> list[Finding]:
     models, folds, predictions, metrics = (
         f"{study}/surrogate/{name}" for name in ("models.h5", "cross_validation.h5", "predictions.h5", "metrics.json")
     )
-    findings = []
+    findings: list[Finding] = []
     if _present(tree, metrics, predictions):
-        findings += _guarded(metrics, _lazily(_check_metrics, tree, metrics, predictions))
+        with _guarded(metrics, findings):
+            findings.extend(_check_metrics(tree, metrics, predictions, _json(tree, metrics)))
     if _present(tree, metrics, folds):
-        findings += _guarded(metrics, _lazily(_check_fold_scores, tree, metrics, folds))
+        with _guarded(metrics, findings):
+            findings.extend(_check_fold_scores(tree, metrics, folds, _json(tree, metrics)))
+    splits = None
+    if _present(tree, dataset):
+        with _guarded(dataset, findings):
+            splits = _splits(tree, dataset)
     if _present(tree, folds):
-        groups = None
-        if _present(tree, dataset):
-            try:
-                groups = _groups(tree, dataset, "training")[0]
-            except InputError as error:
-                findings.append(finding("unreadable_file", dataset, str(error)))
-        findings += _guarded(folds, _check_folds(tree, folds, groups))
-    if _present(tree, dataset, predictions):
-        findings += _guarded(predictions, _check_heldout(tree, dataset, predictions))
-    if _present(tree, dataset, models):
-        findings += _guarded(models, _check_models(tree, dataset, models))
+        with _guarded(folds, findings):
+            findings.extend(_check_folds(tree, folds, splits["training"] if splits else None))
+    if splits is not None and _present(tree, predictions):
+        with _guarded(predictions, findings):
+            findings.extend(_check_heldout(tree, predictions, splits["heldout"]))
+    if splits is not None and _present(tree, models):
+        with _guarded(models, findings):
+            findings.extend(_check_models(tree, models, splits))
     return findings
-
-
-def _lazily(check: Any, tree: Tree, metrics: str, other: str) -> Iterator[Finding]:
-    """Read the metrics inside the guard of the check that needs them."""
-    yield from check(tree, metrics, other, _json(tree, metrics))
 
 
 def _plain(value: Any) -> Any:
@@ -219,10 +316,10 @@ def _plain(value: Any) -> Any:
 
 def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
     """report.json says of each study what its metrics.json says."""
+    findings: list[Finding] = []
     if not _present(tree, "report.json"):
-        return []
-
-    def compare() -> Iterator[Finding]:
+        return findings
+    with _guarded("report.json", findings):
         entries = _plain(_json(tree, "report.json"))["studies"]
         for study in studies:
             metrics = f"{study}/surrogate/metrics.json"
@@ -231,6 +328,5 @@ def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
             for key, value in _plain(_json(tree, metrics)).items():
                 if key not in _COMPOSED and entries[study].get(key) != value:
                     message = f"studies.{study}.{key} is not what {metrics} says"
-                    yield finding("report_mismatch", "report.json", message)
-
-    return _guarded("report.json", compare())
+                    findings.append(finding("report_mismatch", "report.json", message))
+    return findings

@@ -1,0 +1,147 @@
+"""Numbers under the audit: damaged contents are findings, and what is stored twice is compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from test_audit import DATASET, FOLDS, METRICS, PREDICTIONS, TARGETS, Run
+
+from understudy.provenance.file_checks import run_tree
+from understudy.provenance.surrogate_checks import check_study
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def run(made: Run, tmp_path: Path) -> Run:
+    """A copy that a test may damage."""
+    shutil.copytree(made.folder, tmp_path / "results" / "small")
+    copy = object.__new__(Run)
+    copy.root, copy.atlas = made.root, made.atlas
+    copy.folder, copy.axon = tmp_path / "results/small", tmp_path / "results/small/axon"
+    return copy
+
+
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    """Change a JSON file in place; what ``change`` returns replaces the whole, unless it is None."""
+    content = json.loads(path.read_text())
+    replaced = change(content)
+    path.write_text(json.dumps(content if replaced is None else replaced))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metrics: metrics.update(subsets=[]),
+        lambda metrics: metrics["targets"].update(tau_failed="0.9"),
+        lambda metrics: metrics["folds"].update(random="0.9"),
+        lambda metrics: metrics.update(paired=None),
+        lambda metrics: metrics.update(n_heldout=10**400),
+        lambda metrics: [metrics],
+        lambda metrics: "metrics",
+    ],
+)
+def test_metrics_of_another_form_are_unreadable(run: Run, change: Callable[[Any], Any]) -> None:
+    edit(run.folder / METRICS, change)
+    found = run.findings()
+    assert ("changed_file", METRICS) in found
+    assert {("unreadable_file", METRICS), ("metric_mismatch", METRICS)} & found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda report: report["studies"].update(axon=[]),
+        lambda report: report["studies"].update(axon="axon"),
+        lambda report: report.update(studies=None),
+        lambda report: [report],
+    ],
+)
+def test_a_report_of_another_form_is_unreadable(run: Run, change: Callable[[Any], Any]) -> None:
+    edit(run.folder / "report.json", change)
+    assert {("changed_file", "report.json"), ("unreadable_file", "report.json")} <= run.findings()
+
+
+def test_json_that_is_nested_too_deeply_is_unreadable(run: Run) -> None:
+    (run.folder / METRICS).write_text("[" * 100_000)
+    assert {("changed_file", METRICS), ("unreadable_file", METRICS)} <= run.findings()
+
+
+@pytest.mark.parametrize("path", [DATASET, PREDICTIONS])
+def test_no_flipped_bit_of_an_hdf5_file_stops_the_audit(run: Run, path: str) -> None:
+    """Bits of a tree, of headers and of attributes, upon which h5py raises errors of six kinds."""
+    file = run.folder / path
+    content = file.read_bytes()
+    tree, _ = run_tree(run.folder)
+    kinds = set()
+    for at in (143, 871, 1105, 1560, 1976):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[at] ^= 1 << bit
+            file.write_bytes(damaged)
+            kinds |= {entry["kind"] for entry in check_study(tree, "axon")}
+    assert "unreadable_file" in kinds
+
+
+def reverse(group: h5py.Group, name: str) -> None:
+    group[name][...] = group[name][...][::-1]
+
+
+def leave_out(group: h5py.Group) -> None:
+    """Without the last case, in all columns."""
+    for name in ("case", "group", "subset", "truth", "mean", "lower", "upper", "fold"):
+        if name in group:
+            values = group[name][:-1]
+            del group[name]
+            group[name] = values
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda group: reverse(group, "case"), "truth is not that of axon/ground_truth.h5 for cases: "),
+        (lambda group: reverse(group, "truth"), "truth is not that of axon/ground_truth.h5 for cases: "),
+        (lambda group: reverse(group, "group"), "group is not that of axon/ground_truth.h5 for cases: "),
+        (leave_out, "cases of axon/ground_truth.h5 that are left out: 1 ("),
+        (lambda group: group["case"].__setitem__(0, group["case"][1]), "cases that are there more than once: 1 ("),
+        (lambda group: group["case"].__setitem__(0, 999), "that are no successful "),
+        (lambda group: group["truth"].__setitem__((3, 1), np.nan), "truth is not that of"),
+        (lambda group: group.file.attrs.update(target_names=np.array(TARGETS[::-1], dtype="S")), "in their order"),
+    ],
+)
+@pytest.mark.parametrize(("path", "place"), [(PREDICTIONS, "heldout"), (FOLDS, "random"), (FOLDS, "grouped")])
+def test_predictions_that_are_not_of_the_ground_truths_cases(
+    run: Run, path: str, place: str, change: Callable[[h5py.Group], None], message: str
+) -> None:
+    """All hashes fit."""
+    with h5py.File(run.folder / path, "a") as file:
+        change(file[place])
+    run.rehash(path, FOLDS, PREDICTIONS)
+    assert ("truth_mismatch", path) in run.findings()
+    assert message in run.message("truth_mismatch") and f"{place}: " in run.message("truth_mismatch")
+
+
+def test_a_subset_that_is_not_the_ground_truths(run: Run) -> None:
+    with h5py.File(run.folder / PREDICTIONS, "a") as file:
+        file["heldout/subset"][0] = b"worst"
+    run.rehash(PREDICTIONS, PREDICTIONS)
+    assert "subset is not that of axon/ground_truth.h5 for cases: 1 (48)" in run.message("truth_mismatch")
+
+
+def test_predictions_are_judged_alone_where_the_ground_truth_is_absent(run: Run) -> None:
+    """As in published results."""
+    with h5py.File(run.folder / PREDICTIONS, "a") as file:
+        reverse(file["heldout"], "case")
+    tree, _ = run_tree(run.folder)
+    tree.absent[DATASET] = "0" * 64
+    assert check_study(tree, "axon") == []
