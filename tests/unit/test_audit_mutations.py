@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from test_audit import DATASET, FOLDS, METRICS, MODELS, PREDICTIONS, Run
 
+from understudy.errors import InputError
 from understudy.provenance.fingerprint import combined
-from understudy.provenance.record import parse_time, sealed
+from understudy.provenance.record import parse_time, read_record, sealed
 
 FIGURE = "axon/figures/lead.png"
 VOLUME = "axon/maps/direct.nii.gz"
@@ -210,12 +211,69 @@ def test_edited_field_of_a_record(run: RunOfAllKinds, field: str) -> None:
         (lambda record: record["inputs"][0].pop("producer"), "inputs.producer"),
         (lambda record: record["time"].update(end="2026-01-01T00:00:00"), "no time zone"),
         (lambda record: record["code"].pop("files"), "code.files"),
+        (lambda record: record.update(program="../other"), "program: found '../other'"),
+        (lambda record: record.update(command=[]), "command: found []"),
+        (lambda record: record.update(command=[None]), "command: found [None]"),
+        (lambda record: record["inputs"][0]["producer"].pop("program"), "inputs.producer"),
+        (lambda record: record["inputs"][0].update(size=-1), "inputs.size: found -1"),
+        (lambda record: record["outputs"][0].update(size=True), "outputs.size: found True"),
+        (lambda record: record["outputs"].append({**record["outputs"][0], "sha256": "0" * 64}), "2 times"),
+        (lambda record: record["outputs"][0].update(path="../../../etc/hostname"), "outputs.path"),
+        (lambda record: record["outputs"][0].update(path="/etc/hostname"), "outputs.path"),
+        (lambda record: record["outputs"][0].update(path="axon/\0"), "outputs.path"),
+        (lambda record: record["inputs"][0].update(path="repository:../other"), "inputs.path"),
+        (lambda record: record["environment"].update(locks=None), "environment.locks: found None"),
+        (lambda record: record["environment"].update(locks="none"), "environment.locks"),
+        (lambda record: record["environment"].update(locks={"../lock": "0" * 64}), "environment.locks"),
+        (lambda record: record["environment"].pop("distributions"), "environment.distributions: found None"),
+        (lambda record: record["environment"].update(processor=1), "environment.processor: found 1"),
+        (lambda record: record["environment"].update(mpi={"size": 2}), "environment.mpi"),
+        (lambda record: record["environment"].update(torch=[]), "environment.torch"),
+        (lambda record: record["environment"].update(slurm={"SLURM_NTASKS": 2}), "environment.slurm"),
+        (lambda record: record["code"].update(commit=[]), "code.commit: found []"),
+        (lambda record: record["code"].update(commit="HEAD"), "code.commit: found 'HEAD'"),
+        (lambda record: record["code"].pop("dirty"), "code.dirty: missing"),
+        (lambda record: record["code"].update(dirty="no"), "code.dirty: found 'no'"),
+        (lambda record: record["code"].update(files={"a": 1}), "code.files"),
+        (lambda record: record["seed"].update(root="5"), "seed: found"),
+        (lambda record: record["seed"].pop("derivation"), "seed: found"),
+        (lambda record: record["time"].update(start="9999-12-31T23:59:59+00:00"), "years 1970 to 2200"),
+        (lambda record: record["time"].update(cpu_s=-1.0), "time.cpu_s: found -1.0"),
+        (lambda record: record["time"].pop("peak_memory_bytes"), "time.peak_memory_bytes: found None"),
     ],
 )
 def test_field_of_a_wrong_form(run: RunOfAllKinds, change: Callable[[dict], Any], problem: str) -> None:
-    run.rewrite(MODELS, change, seal=False)
+    run.rewrite(MODELS, change)
     assert ("invalid_record", f"{MODELS}.prov.json") in run.findings()
     assert problem in run.message("invalid_record")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda text: text.replace("{", '{"seed": {"root": 1, "derivation": "none"}, "program": "other",', 1),
+            "repeat",
+        ),
+        (lambda text: text.replace('"seed": 5', '"seed": 5, "seed": 5', 1), "repeated keys: seed"),
+        (lambda text: text.replace('"seed": 5', '"seed": NaN', 1), "found NaN, accepted are finite numbers"),
+        (lambda text: text.replace('"seed": 5', '"seed": -Infinity', 1), "found -Infinity"),
+        (lambda text: text.replace('"seed": 5', '"seed": 1e999', 1), "found 1e999"),
+        (lambda text: text.replace('"seed": 5', '"seed": ' + "[" * 80 + "]" * 80, 1), "nests too deeply"),
+        (lambda text: "[" * 100_000, "nests too deeply"),
+        (lambda text: text.replace(MODELS, f"{MODELS}\\ud800"), "surrogates not allowed"),
+    ],
+)
+def test_text_that_can_be_read_in_two_ways_or_in_none(
+    run: RunOfAllKinds, change: Callable[[str], str], problem: str
+) -> None:
+    text = run.record(MODELS).read_text()
+    assert change(text) != text
+    run.record(MODELS).write_text(change(text))
+    assert ("invalid_record", f"{MODELS}.prov.json") in run.findings()
+    assert problem in run.message("invalid_record")
+    with pytest.raises(InputError, match=r"prov\.json"):
+        read_record(run.record(MODELS))
 
 
 def _other_code(record: dict) -> None:

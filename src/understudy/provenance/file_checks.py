@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from understudy.provenance.attempts import read_attempts
 from understudy.provenance.findings import Finding, finding
-from understudy.provenance.record import forgery_of, parse_time, problem_of
+from understudy.provenance.record import forgery_of, parse_time, problem_of, strict_json
 from understudy.provenance.run_folder import (
-    EXTERNAL,
+    OUTSIDE,
     RECORD_SUFFIX,
     WORK_FOLDER,
     file_sha256,
@@ -96,7 +95,7 @@ def add_records(tree: Tree, locations: list[str]) -> list[Finding]:
     findings = []
     for location in locations:
         try:
-            record = json.loads(tree.path(location).read_text())
+            record = strict_json(tree.path(location).read_text(encoding="utf-8"))
             problem = problem_of(record)
         except (OSError, ValueError) as error:
             problem = str(error)
@@ -182,7 +181,7 @@ def _known_makers(tree: Tree) -> dict[str, str]:
 
 def _is_foreign(entry: dict[str, Any]) -> bool:
     """Whether an input lies outside the run."""
-    return entry["path"].startswith(("repository:", EXTERNAL, "~/", "/"))
+    return entry["path"].startswith(OUTSIDE)
 
 
 def _check_outside(tree: Tree, location: str, entry: dict[str, Any]) -> list[Finding]:

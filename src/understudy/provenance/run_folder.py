@@ -81,6 +81,9 @@ def files_of(run_folder: Path) -> Iterator[str]:
 EXTERNAL = "external:"
 """Before the name of a file from outside the repository whose place a published record does not tell."""
 
+OUTSIDE = ("repository:", EXTERNAL, "~/", "/")
+"""How the recorded path of a file from outside the run begins."""
+
 
 def portable(path: Path, run_folder: Path) -> str:
     """A path as records hold it: below the run folder, else below the repository, else with ``~`` for the home folder.
