@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 
 from understudy.dataset import Field, write_ground_truth
 from understudy.errors import InputError
+from understudy.provenance import run_folder
+from understudy.provenance.attempts import read_attempts
 from understudy.provenance.audit import audit
 from understudy.provenance.findings import KINDS, verdict_text
 from understudy.provenance.job import job
@@ -628,6 +631,63 @@ def test_advice_repeats_the_runs_own_configuration(run: Run) -> None:
     (run.folder / "config/command.json").write_text(json.dumps(command))
     advice = rerun_command(run.folder, "train_surrogate")
     assert advice == "snakemake --workflow-profile profiles/slurm --configfile config/demo.yaml -R train_surrogate"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"configfiles": 3}', '{"config": [3]}', '{"profile": []}'])
+def test_advice_without_options_where_they_cannot_be_read(run: Run, text: str) -> None:
+    """How the run was started is no result: without it the audit still ends with a verdict."""
+    (run.folder / "config/command.json").write_text(text)
+    with pytest.raises(InputError, match=r"command\.json.*`snakemake -n` writes it again"):
+        snakemake_arguments(run.folder)
+    (run.folder / MODELS).unlink()
+    assert run.findings() == {("missing_file", MODELS)}
+    assert "snakemake -R train_surrogate" in run.message("missing_file")
+    assert produce_command(run.folder, DATASET) == f"snakemake {run.folder / DATASET}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time": 5},
+        {"program": None},
+        {"outputs": ["axon/a"]},
+        {"outputs": [{"path": None}]},
+        {"outputs": "axon/a"},
+        {"event": "start", "outputs": [5]},
+        {"event": "start", "process": {"pid": 1}},
+        {"event": "start", "workflow": "1"},
+    ],
+)
+def test_line_of_another_form_in_the_log_of_attempts(run: Run, changes: dict) -> None:
+    """Lines before and after it still count."""
+    path = run.folder / ".work/attempts/train_surrogate.jsonl"
+    known = read_attempts(run.folder / ".work")
+    line = {
+        "event": "end",
+        "job": "x",
+        "program": "train_surrogate",
+        "time": known[-1]["time"],
+        "outputs": [],
+    } | changes
+    path.write_text(f"{json.dumps(line)}\n{'[' * 100_000}\n{path.read_text()}{json.dumps(line)}\n")
+    assert read_attempts(run.folder / ".work") == known
+    run.record(MODELS).unlink()
+    assert run.findings() == {("missing_record", MODELS)}
+
+
+@pytest.mark.parametrize("name", [MODELS, "axon/config/simulate_axons.yaml", "atlas.trk"])
+def test_file_that_may_not_be_read(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = run_folder._digest
+
+    def refused(path: Path, *status: int) -> str:
+        if path.as_posix().endswith(name):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(path, *status)
+
+    monkeypatch.setattr(run_folder, "_digest", refused)
+    path = run.atlas.as_posix() if name == "atlas.trk" else name
+    assert ("unreadable_file", path) in run.findings()
+    assert "Permission denied" in run.message("unreadable_file")
 
 
 def test_published_results_are_verified_absent_or_failed(run: Run, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def check_files(tree: Tree) -> list[Finding]:
             findings.append(finding("missing_file", path, f"is gone; {tree.rerun(claim.record['program'])}"))
             continue
         except OSError as error:
-            findings.append(finding("unreadable_file", path, f"cannot be read ({error.strerror})"))
+            findings.append(_unreadable(path, error))
             continue
         if digest != claim.output["sha256"]:
             findings.append(
@@ -184,11 +184,17 @@ def _is_foreign(entry: dict[str, Any]) -> bool:
     return entry["path"].startswith(OUTSIDE)
 
 
+def _unreadable(path: str, error: OSError) -> Finding:
+    return finding("unreadable_file", path, f"cannot be read ({error.strerror})")
+
+
 def _check_outside(tree: Tree, location: str, entry: dict[str, Any]) -> list[Finding]:
-    path = tree.path(entry["path"])
-    if not path.exists():
+    try:
+        digest = file_sha256(tree.path(entry["path"]))
+    except FileNotFoundError:
         return [finding("external_absent", entry["path"], f"used by {location}; is not here, so it cannot be compared")]
-    digest = file_sha256(path)
+    except OSError as error:
+        return [_unreadable(entry["path"], error)]
     if digest == entry["sha256"]:
         return []
     message = f"used by {location} with sha256 {entry['sha256']}, found {digest}"
@@ -196,11 +202,14 @@ def _check_outside(tree: Tree, location: str, entry: dict[str, Any]) -> list[Fin
 
 
 def _check_configuration(tree: Tree, record: dict[str, Any], entry: dict[str, Any]) -> list[Finding]:
-    path = tree.path(entry["path"])
-    if not path.is_file():
+    try:
+        digest = file_sha256(tree.path(entry["path"]))
+    except FileNotFoundError:
         message = f"is gone, {record['program']} read it; `snakemake -n` writes it again"
         return [finding("missing_file", entry["path"], message)]
-    if file_sha256(path) == entry["sha256"]:
+    except OSError as error:
+        return [_unreadable(entry["path"], error)]
+    if digest == entry["sha256"]:
         return []
     message = f"is not the one that {record['program']} read; {tree.rerun(record['program'])}"
     return [finding("changed_configuration", entry["path"], message)]

@@ -20,11 +20,11 @@ _RESULT = "results:"
 def _stage_values(tree: Tree, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a stage file says, where it is the one that was used; another one is told elsewhere."""
     path = tree.path(entry["path"])
-    if entry["kind"] != "configuration" or not path.is_file() or file_sha256(path) != entry["sha256"]:
-        return {}
     try:
+        if entry["kind"] != "configuration" or file_sha256(path) != entry["sha256"]:
+            return {}
         values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return {}
     return plain(values) if isinstance(values, dict) else {}
 
