@@ -499,8 +499,10 @@ def test_commit_of_the_record_is_looked_up(tmp_path: Path) -> None:
     run = Run(tmp_path)
     record = json.loads(run.record(MODELS).read_text())
     assert record["code"]["dirty"] is False and len(record["code"]["commit"]) == 40
+    assert run.findings() == set()
     module = root / "src/understudy/physics/train_surrogate.py"
     module.write_text("value = 2\n")
+    subprocess.run([*git, "commit", "-qam", "other code"], check=True)
     assert run.findings() == {("stale_code", MODELS)}
     assert "is that of commit" in run.message("stale_code")
 
@@ -515,6 +517,32 @@ def test_commit_of_the_record_is_looked_up(tmp_path: Path) -> None:
     run.rewrite(MODELS, lambda record: record["code"].update(dirty=True))
     assert run.findings() == {("stale_code", MODELS)}
     assert "uncommitted" in run.message("stale_code")
+
+
+def test_commit_is_compared_where_the_code_is_the_present_one(tmp_path: Path) -> None:
+    """A record is held to the commit that it names, also when nothing is stale."""
+    root = tmp_path / "code"
+    write_code(root)
+    module = root / "src/understudy/physics/train_surrogate.py"
+    present = module.read_text()
+    git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    commits = []
+    for text in ("value = 0\n", present):
+        module.write_text(text)
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "code"]):
+            subprocess.run([*git, *command], check=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        commits.append(head.stdout.strip())
+    run = Run(tmp_path)
+    assert run.findings() == set()
+    run.rewrite(MODELS, lambda record: record["code"].update(commit=commits[0]))
+    assert run.findings() == {("code_mismatch", MODELS)}
+    assert "the code of that commit is another; it is the present code" in run.message("code_mismatch")
+    run.rewrite(MODELS, lambda record: record["code"].update(commit="0" * 40))
+    assert run.findings() == {("unknown_commit", "code")}
+    assert "commit 000000000000 is not here to compare with the code of: train_surrogate" in run.message(
+        "unknown_commit"
+    )
 
 
 def test_times_out_of_order(run: Run) -> None:

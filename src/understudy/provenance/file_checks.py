@@ -215,7 +215,9 @@ def _check_configuration(tree: Tree, record: dict[str, Any], entry: dict[str, An
     return [finding("changed_configuration", entry["path"], message)]
 
 
-def _check_result(tree: Tree, location: str, record: dict[str, Any], entry: dict[str, Any]) -> list[Finding]:
+def _check_result(
+    tree: Tree, location: str, record: dict[str, Any], entry: dict[str, Any], logged: set[str]
+) -> list[Finding]:
     claim = claim_of(tree, entry["path"])
     if claim is None:
         if tree.path(entry["path"]).exists() or entry["path"] in tree.absent:
@@ -230,20 +232,42 @@ def _check_result(tree: Tree, location: str, record: dict[str, Any], entry: dict
             f"{claim.output['sha256']}; {tree.rerun(record['program'])}"
         )
         return [finding("broken_chain", record["outputs"][0]["path"], message)]
-    # The same bytes may have been made again later; only the job that was read must have ended before.
-    if claim.record["job"] == entry["producer"]["job"]:
-        ended, started = parse_time(claim.record["time"]["end"]), parse_time(record["time"]["start"])
-        if ended > started + timedelta(seconds=CLOCK_SKEW_S):
-            message = f"{location} starts at {started.isoformat()}, before its input {entry['path']} ended at "
-            message += f"{ended.isoformat()}; the clock skew allowed is {CLOCK_SKEW_S:.0f} s"
-            return [finding("time_order", record["outputs"][0]["path"], message)]
-    return []
+    return _check_producer(location, record, entry, claim, logged)
+
+
+def _check_producer(
+    location: str, record: dict[str, Any], entry: dict[str, Any], claim: Claim, logged: set[str]
+) -> list[Finding]:
+    """What a record says of the job that made its input; ``logged`` are the jobs in the log of attempts."""
+    producer, maker = entry["producer"], claim.record
+    ended, started = parse_time(maker["time"]["end"]), parse_time(record["time"]["start"])
+    skew = timedelta(seconds=CLOCK_SKEW_S)
+    if maker["job"] != producer["job"]:
+        # The same bytes may have been made again later; what was there before would have been named.
+        lost = {maker["job"], record["job"]} <= logged and producer["job"] not in logged
+        if not lost and ended + skew >= started:
+            return []
+        message = f"says that job {producer['job']} made {entry['path']}, but "
+        message += "no such job is in the log of attempts" if lost else f"job {maker['job']} had made it before"
+        return [finding("forged_record", location, message)]
+    own = maker["outputs"][0]["path"] + RECORD_SUFFIX
+    findings = [
+        finding("forged_record", location, f"{entry['path']}: producer.{key} says {producer[key]}, not {right}")
+        for key, right in (("program", maker["program"]), ("record", own))
+        if producer[key] != right
+    ]
+    if ended > started + skew:
+        message = f"{location} starts at {started.isoformat()}, before its input {entry['path']} ended at "
+        message += f"{ended.isoformat()}; the clock skew allowed is {CLOCK_SKEW_S:.0f} s"
+        findings.append(finding("time_order", record["outputs"][0]["path"], message))
+    return findings
 
 
 def check_chain(tree: Tree) -> list[Finding]:
     """Each input is its producer's output, back to raw data and configuration, and times are in order."""
     findings = []
     latest = datetime.now(UTC) + timedelta(seconds=CLOCK_SKEW_S)
+    logged = {line["job"] for line in read_attempts(tree.folder / WORK_FOLDER)}
     for location, record in sorted(tree.records.items()):
         start, end = parse_time(record["time"]["start"]), parse_time(record["time"]["end"])
         if end < start or end > latest:
@@ -255,7 +279,7 @@ def check_chain(tree: Tree) -> list[Finding]:
             elif entry["kind"] == "configuration":
                 findings.extend(_check_configuration(tree, record, entry))
             elif entry["kind"] == "result":
-                findings.extend(_check_result(tree, location, record, entry))
+                findings.extend(_check_result(tree, location, record, entry, logged))
             else:
                 findings.extend(_check_outside(tree, location, entry))
     return findings
