@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ import pytest
 
 from understudy.dataset import Field, write_ground_truth
 from understudy.errors import InputError
+from understudy.provenance import run_folder
+from understudy.provenance.attempts import read_attempts
 from understudy.provenance.audit import audit
 from understudy.provenance.findings import KINDS, verdict_text
 from understudy.provenance.job import job
@@ -524,8 +527,10 @@ def test_commit_of_the_record_is_looked_up(tmp_path: Path) -> None:
     run = Run(tmp_path)
     record = json.loads(run.record(MODELS).read_text())
     assert record["code"]["dirty"] is False and len(record["code"]["commit"]) == 40
+    assert run.findings() == set()
     module = root / "src/understudy/physics/train_surrogate.py"
     module.write_text("value = 2\n")
+    subprocess.run([*git, "commit", "-qam", "other code"], check=True)
     assert run.findings() == {("stale_code", MODELS)}
     assert "is that of commit" in run.message("stale_code")
 
@@ -540,6 +545,32 @@ def test_commit_of_the_record_is_looked_up(tmp_path: Path) -> None:
     run.rewrite(MODELS, lambda record: record["code"].update(dirty=True))
     assert run.findings() == {("stale_code", MODELS)}
     assert "uncommitted" in run.message("stale_code")
+
+
+def test_commit_is_compared_where_the_code_is_the_present_one(tmp_path: Path) -> None:
+    """A record is held to the commit that it names, also when nothing is stale."""
+    root = tmp_path / "code"
+    write_code(root)
+    module = root / "src/understudy/physics/train_surrogate.py"
+    present = module.read_text()
+    git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    commits = []
+    for text in ("value = 0\n", present):
+        module.write_text(text)
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "code"]):
+            subprocess.run([*git, *command], check=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        commits.append(head.stdout.strip())
+    run = Run(tmp_path)
+    assert run.findings() == set()
+    run.rewrite(MODELS, lambda record: record["code"].update(commit=commits[0]))
+    assert run.findings() == {("code_mismatch", MODELS)}
+    assert "the code of that commit is another; it is the present code" in run.message("code_mismatch")
+    run.rewrite(MODELS, lambda record: record["code"].update(commit="0" * 40))
+    assert run.findings() == {("unknown_commit", "code")}
+    assert "commit 000000000000 is not here to compare with the code of: train_surrogate" in run.message(
+        "unknown_commit"
+    )
 
 
 def test_times_out_of_order(run: Run) -> None:
@@ -663,6 +694,63 @@ def test_advice_repeats_the_runs_own_configuration(run: Run) -> None:
     (run.folder / "config/command.json").write_text(json.dumps(command))
     advice = rerun_command(run.folder, "train_surrogate")
     assert advice == "snakemake --workflow-profile profiles/slurm --configfile config/demo.yaml -R train_surrogate"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"configfiles": 3}', '{"config": [3]}', '{"profile": []}'])
+def test_advice_without_options_where_they_cannot_be_read(run: Run, text: str) -> None:
+    """How the run was started is no result: without it the audit still ends with a verdict."""
+    (run.folder / "config/command.json").write_text(text)
+    with pytest.raises(InputError, match=r"command\.json.*`snakemake -n` writes it again"):
+        snakemake_arguments(run.folder)
+    (run.folder / MODELS).unlink()
+    assert run.findings() == {("missing_file", MODELS)}
+    assert "snakemake -R train_surrogate" in run.message("missing_file")
+    assert produce_command(run.folder, DATASET) == f"snakemake {run.folder / DATASET}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time": 5},
+        {"program": None},
+        {"outputs": ["axon/a"]},
+        {"outputs": [{"path": None}]},
+        {"outputs": "axon/a"},
+        {"event": "start", "outputs": [5]},
+        {"event": "start", "process": {"pid": 1}},
+        {"event": "start", "workflow": "1"},
+    ],
+)
+def test_line_of_another_form_in_the_log_of_attempts(run: Run, changes: dict) -> None:
+    """Lines before and after it still count."""
+    path = run.folder / ".work/attempts/train_surrogate.jsonl"
+    known = read_attempts(run.folder / ".work")
+    line = {
+        "event": "end",
+        "job": "x",
+        "program": "train_surrogate",
+        "time": known[-1]["time"],
+        "outputs": [],
+    } | changes
+    path.write_text(f"{json.dumps(line)}\n{'[' * 100_000}\n{path.read_text()}{json.dumps(line)}\n")
+    assert read_attempts(run.folder / ".work") == known
+    run.record(MODELS).unlink()
+    assert run.findings() == {("missing_record", MODELS)}
+
+
+@pytest.mark.parametrize("name", [MODELS, "axon/config/simulate_axons.yaml", "atlas.trk"])
+def test_file_that_may_not_be_read(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = run_folder._digest
+
+    def refused(path: Path, *status: int) -> str:
+        if path.as_posix().endswith(name):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(path, *status)
+
+    monkeypatch.setattr(run_folder, "_digest", refused)
+    path = run.atlas.as_posix() if name == "atlas.trk" else name
+    assert ("unreadable_file", path) in run.findings()
+    assert "Permission denied" in run.message("unreadable_file")
 
 
 def test_published_results_are_verified_absent_or_failed(run: Run, tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_audit import DATASET, FOLDS, METRICS, MODELS, PREDICTIONS, Run
+from test_audit import DATASET, FOLDS, METRICS, MODELS, PREDICTIONS, Run, write_dataset
 
+from understudy.errors import InputError
 from understudy.provenance.fingerprint import combined
-from understudy.provenance.record import parse_time, sealed
+from understudy.provenance.record import parse_time, read_record, sealed
+from understudy.provenance.reference import audit_reference, publish
 
 FIGURE = "axon/figures/lead.png"
 VOLUME = "axon/maps/direct.nii.gz"
@@ -210,12 +212,75 @@ def test_edited_field_of_a_record(run: RunOfAllKinds, field: str) -> None:
         (lambda record: record["inputs"][0].pop("producer"), "inputs.producer"),
         (lambda record: record["time"].update(end="2026-01-01T00:00:00"), "no time zone"),
         (lambda record: record["code"].pop("files"), "code.files"),
+        (lambda record: record.update(program="../other"), "program: found '../other'"),
+        (lambda record: record.update(command=[]), "command: found []"),
+        (lambda record: record.update(command=[None]), "command: found [None]"),
+        (lambda record: record["inputs"][0]["producer"].pop("program"), "inputs.producer"),
+        (lambda record: record["inputs"][0].update(size=-1), "inputs.size: found -1"),
+        (lambda record: record["outputs"][0].update(size=True), "outputs.size: found True"),
+        (lambda record: record["outputs"].append({**record["outputs"][0], "sha256": "0" * 64}), "2 times"),
+        (lambda record: record["outputs"][0].update(path="../../../etc/hostname"), "outputs.path"),
+        (lambda record: record["outputs"][0].update(path="/etc/hostname"), "outputs.path"),
+        (lambda record: record["outputs"][0].update(path="axon/\0"), "outputs.path"),
+        (lambda record: record["inputs"][0].update(path="repository:../other"), "inputs.path"),
+        (lambda record: record["environment"].update(locks=None), "environment.locks: found None"),
+        (lambda record: record["environment"].update(locks="none"), "environment.locks"),
+        (lambda record: record["environment"].update(locks={"../lock": "0" * 64}), "environment.locks"),
+        (lambda record: record["environment"].pop("distributions"), "environment.distributions: found None"),
+        (lambda record: record["environment"].update(processor=1), "environment.processor: found 1"),
+        (lambda record: record["environment"].update(mpi={"size": 2}), "environment.mpi"),
+        (lambda record: record["environment"].update(torch=[]), "environment.torch"),
+        (lambda record: record["environment"].update(slurm={"SLURM_NTASKS": 2}), "environment.slurm"),
+        (lambda record: record["code"].update(commit=[]), "code.commit: found []"),
+        (lambda record: record["code"].update(commit="HEAD"), "code.commit: found 'HEAD'"),
+        (lambda record: record["code"].pop("dirty"), "code.dirty: missing"),
+        (lambda record: record["code"].update(dirty="no"), "code.dirty: found 'no'"),
+        (lambda record: record["code"].update(files={"a": 1}), "code.files"),
+        (lambda record: record["seed"].update(root="5"), "seed: found"),
+        (lambda record: record["seed"].pop("derivation"), "seed: found"),
+        (lambda record: record["time"].update(start="9999-12-31T23:59:59+00:00"), "years 1970 to 2200"),
+        (lambda record: record["time"].update(cpu_s=-1.0), "time.cpu_s: found -1.0"),
+        (lambda record: record["time"].pop("peak_memory_bytes"), "time.peak_memory_bytes: found None"),
     ],
 )
 def test_field_of_a_wrong_form(run: RunOfAllKinds, change: Callable[[dict], Any], problem: str) -> None:
-    run.rewrite(MODELS, change, seal=False)
+    run.rewrite(MODELS, change)
     assert ("invalid_record", f"{MODELS}.prov.json") in run.findings()
     assert problem in run.message("invalid_record")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda text: text.replace("{", '{"seed": {"root": 1, "derivation": "none"}, "program": "other",', 1),
+            "repeat",
+        ),
+        (lambda text: text.replace('"seed": 5', '"seed": 5, "seed": 5', 1), "repeated keys: seed"),
+        (lambda text: text.replace('"seed": 5', '"seed": NaN', 1), "found NaN, accepted are finite numbers"),
+        (lambda text: text.replace('"seed": 5', '"seed": -Infinity', 1), "found -Infinity"),
+        (lambda text: text.replace('"seed": 5', '"seed": 1e999', 1), "found 1e999"),
+        (lambda text: text.replace('"seed": 5', '"seed": ' + "[" * 80 + "]" * 80, 1), "nests too deeply"),
+        (lambda text: "[" * 100_000, "nests too deeply"),
+        (lambda text: text.replace(MODELS, f"{MODELS}\\ud800"), "surrogates not allowed"),
+    ],
+)
+def test_text_that_can_be_read_in_two_ways_or_in_none(
+    run: RunOfAllKinds, change: Callable[[str], str], problem: str
+) -> None:
+    text = run.record(MODELS).read_text()
+    assert change(text) != text
+    run.record(MODELS).write_text(change(text))
+    assert ("invalid_record", f"{MODELS}.prov.json") in run.findings()
+    assert problem in run.message("invalid_record")
+    with pytest.raises(InputError, match=r"prov\.json"):
+        read_record(run.record(MODELS))
+
+
+def _without_stage_file(record: dict) -> None:
+    """Other keys than those of the stage file, which the command still names."""
+    record["command"].append(f"--config=results:{record['inputs'].pop(0)['path']}")
+    record["parameters"]["seed"] = record["seed"]["root"] = 6
 
 
 def _other_code(record: dict) -> None:
@@ -228,7 +293,21 @@ def _other_code(record: dict) -> None:
     [
         (lambda record: record["parameters"].update(seed=6), "forged_record", "its stage file axon/config"),
         (lambda record: record["seed"].update(root=6), "forged_record", "seed.root: says 6, its parameters say 5"),
+        (lambda record: record.update(seed=None), "forged_record", "seed.root: says None, its parameters say 5"),
         (lambda record: record["outputs"][0].update(size=1), "forged_record", "says 1 bytes, found"),
+        (lambda record: record["inputs"][0].update(size=1), "forged_record", "axons.yaml: says 1 bytes, found 8"),
+        (lambda record: record["inputs"][1].update(size=1), "forged_record", "atlas.trk: says 1 bytes, found"),
+        (_without_stage_file, "forged_record", "its command names axon/config/simulate_axons.yaml, which is not"),
+        (
+            lambda record: record.update(command=["python", "scripts/train_surrogate.py", f"results:{DATASET}"]),
+            "forged_record",
+            "names program simulate_axons, its command runs train_surrogate",
+        ),
+        (
+            lambda record: record.update(command=["python", "repository:scripts/simulate_axons.py"]),
+            "forged_record",
+            f"its command does not name its output {DATASET}",
+        ),
         (lambda record: record.update(study="tms"), "forged_record", "names study tms"),
         (_other_code, "forged_record", "no scripts/simulate_axons.py among the files"),
         (lambda record: record["command"].append(f"results:{MODELS}"), "forged_record", "is not among its inputs"),
@@ -255,3 +334,83 @@ def test_output_claimed_with_another_hash(run: RunOfAllKinds) -> None:
 def test_input_claimed_with_another_hash(run: RunOfAllKinds) -> None:
     run.rewrite(MODELS, lambda record: record["inputs"][0].update(sha256="0" * 64))
     assert run.findings() == {("broken_chain", MODELS)}
+
+
+def _relabelled(kind: str) -> Callable[[dict], Any]:
+    def change(record: dict) -> None:
+        record["inputs"][0].pop("producer")
+        record["inputs"][0]["kind"] = kind
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (_relabelled("external"), f"calls its input {DATASET} external, but it is a result"),
+        (_relabelled("configuration"), f"calls its input {DATASET} configuration, but it is a result"),
+        (lambda record: record["inputs"][0].update(size=1), f"{DATASET}: says 1 bytes, {DATASET}.prov.json says"),
+        (
+            lambda record: record["inputs"][0]["producer"].update(program="other"),
+            "producer.program says other, not sim",
+        ),
+        (
+            lambda record: record["inputs"][0]["producer"].update(record="other"),
+            "producer.record says other, not axon/",
+        ),
+        (lambda record: record["inputs"][0]["producer"].update(job="other"), "no such job is in the log of attempts"),
+    ],
+)
+def test_input_that_a_forger_sealed_anew(run: RunOfAllKinds, change: Callable[[dict], Any], word: str) -> None:
+    """The producer's own record betrays what is said of an input."""
+    run.rewrite(MODELS, change)
+    assert run.findings() == {("forged_record", f"{MODELS}.prov.json")}
+    assert word in run.message("forged_record")
+
+
+def test_producer_that_another_job_was_before(run: RunOfAllKinds) -> None:
+    """Without a log of attempts: the job whose record was there would have been named."""
+
+    def earlier(record: dict) -> None:
+        for name in ("start", "end"):
+            record["time"][name] = (parse_time(record["time"][name]) - timedelta(hours=1)).isoformat()
+
+    shutil.rmtree(run.folder / ".work")
+    run.rewrite(MODELS, lambda record: record["inputs"][0]["producer"].update(job="other"))
+    assert run.findings() == set(), "it may have been made again since, on a host with another clock"
+    run.rewrite(DATASET, earlier)
+    assert run.findings() == {("forged_record", f"{MODELS}.prov.json")}
+    assert "had made it before" in run.message("forged_record")
+
+
+def test_input_that_was_made_again_with_equal_bytes(run: RunOfAllKinds) -> None:
+    before = json.loads(run.record(DATASET).read_text())
+    (run.folder / DATASET).unlink()
+    config = run.axon / "config/simulate_axons.yaml"
+    outputs = {"dataset": run.folder / DATASET}
+    run.do("simulate_axons", {"config": config, "atlas": run.atlas}, outputs, write_dataset)
+    assert json.loads(run.record(DATASET).read_text())["job"] != before["job"]
+    assert run.findings() == set()
+
+
+def test_folder_in_a_command_is_no_input(run: RunOfAllKinds) -> None:
+    run.rewrite("audit.json", lambda record: record["command"].extend(["--run", "results:.", "results:axon"]))
+    assert run.findings() == set()
+
+
+def test_command_of_a_published_report(run: RunOfAllKinds, tmp_path: Path) -> None:
+    """It may name files of other studies of the run, which are published elsewhere, but none that is at hand."""
+    run.rewrite("audit.json", lambda record: record["command"].append("results:."))
+    folder = publish(run.folder, "axon", tmp_path / "reference", run.root)
+    path = folder / "audit.json.prov.json"
+
+    def contradictions(word: str) -> list[str]:
+        record = json.loads(path.read_text())
+        record["command"].append(word)
+        path.write_text(json.dumps(sealed(record)))
+        found = audit_reference(folder, run.root)["findings"]
+        return [entry["message"] for entry in found if entry["severity"] == "failure"]
+
+    assert contradictions("results:tms/surrogate/metrics.json") == []
+    (message,) = contradictions("results:axon/config/simulate_axons.yaml")
+    assert "its command names axon/config/simulate_axons.yaml" in message

@@ -194,6 +194,14 @@ def test_outputs_are_never_replaced_unasked(run_folder: Path, root: Path) -> Non
     assert record["outputs"][0]["sha256"] == file_sha256(run_folder / "axon/things.txt")
 
 
+def test_output_outside_the_run_is_refused(run_folder: Path, root: Path, tmp_path: Path) -> None:
+    """Records name results by their place in the run."""
+    outputs = {"things": run_folder / "axon/things.txt", "notes": tmp_path / "notes.json"}
+    with pytest.raises(InputError, match=r"notes\.json: lies outside .*small; accepted for output 'notes'"):
+        simulate(run_folder, root, outputs=outputs)
+    assert not outputs["things"].exists()
+
+
 def test_results_folder_that_cannot_be_written(run_folder: Path, root: Path) -> None:
     (run_folder / "blocked").write_text("a file where a folder should be")
     with pytest.raises(InputError, match="blocked: cannot be written"):

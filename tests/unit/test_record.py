@@ -37,10 +37,15 @@ def a_record() -> dict:
             "parameters_sha256": canonical_sha256(parameters),
             "command": ["python", "scripts/simulate_axons.py"],
             "code": {"commit": None, "dirty": None, "fingerprint": "sha256:0", "files": {}, "versions": {}},
-            "environment": {},
+            "environment": {"locks": {}, "distributions": {}, "python": "3", "platform": "Linux", "processor": "one"},
             "notes": {},
             "seed": None,
-            "time": {"start": "2026-01-01T00:00:00+00:00", "end": "2026-01-01T00:00:01+00:00"},
+            "time": {
+                "start": "2026-01-01T00:00:00+00:00",
+                "end": "2026-01-01T00:00:01+00:00",
+                "cpu_s": 0.5,
+                "peak_memory_bytes": 1,
+            },
             "status": "completed",
         }
     )

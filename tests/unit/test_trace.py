@@ -83,6 +83,25 @@ def test_changed_absent_and_replaced_files_are_told(run: Run) -> None:
     assert "the record of train_surrogate is not here" in states(trace(run.folder / METRICS))[MODELS]
 
 
+def test_forged_and_invalid_records_are_told(run: Run) -> None:
+    run.rewrite(MODELS, lambda record: record["notes"].update(mpi=3), seal=False)
+    found = trace(run.folder / METRICS)
+    assert {entry.path for entry in everything(found) if entry.doubt} == {MODELS}
+    lines = trace_text(found, run.root).splitlines()
+    (line,) = (line for line in lines if " record " in line and "forged_record" in line)
+    assert "the record was edited after the job wrote it" in line
+    assert not any(entry.doubt for entry in everything(trace(run.folder / DATASET)))
+
+    text = run.record(MODELS).read_text()
+    run.record(MODELS).write_text(text.replace('"distributions"', '"distributionz"'))
+    assert (
+        "invalid_record: is no provenance record (environment.distributions"
+        in states(trace(run.folder / METRICS))[MODELS]
+    )
+    with pytest.raises(InputError, match=r"models\.h5\.prov\.json: invalid_record.*environment\.distributions"):
+        trace(run.folder / MODELS)
+
+
 def test_a_file_that_is_gone_is_traced_by_its_record(run: Run) -> None:
     (run.folder / MODELS).unlink()
     assert trace(run.folder / MODELS).state == "not here"

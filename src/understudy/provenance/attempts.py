@@ -14,6 +14,8 @@ from typing import Any
 
 from understudy.farm.processes import ProcessIdentity, identify, own_workflow, workflow_of
 
+_TEXTS = ("event", "job", "program", "time")
+
 
 def attempts_file(work: Path, program: str) -> Path:
     """Where a program's attempts are logged."""
@@ -61,16 +63,43 @@ def is_orphan(line: Mapping[str, Any]) -> bool:
     return line["workflow"] is not None and workflow_of(line["process"]["pid"]) is None
 
 
+def _is_identity(value: Any) -> bool:
+    """Whether `process_of` can read this."""
+    types = {"host": str, "pid": int, "started": str}
+    return (
+        isinstance(value, dict)
+        and value.keys() == types.keys()
+        and all(isinstance(value[key], accepted) for key, accepted in types.items())
+    )
+
+
+def _is_attempt(line: Any) -> bool:
+    """Whether a line has the form that `append` gives it: readers rely on it."""
+    if not isinstance(line, dict) or not all(isinstance(line.get(key), str) for key in _TEXTS):
+        return False
+    outputs = line.get("outputs", [])
+    if not isinstance(outputs, list):
+        return False
+    # An end tells of each output what its record tells; the other events know only their paths.
+    if line["event"] == "end":
+        outputs = [entry.get("path") if isinstance(entry, dict) else None for entry in outputs]
+    if not all(isinstance(path, str) for path in outputs):
+        return False
+    if "process" in line and not _is_identity(line["process"]):
+        return False
+    return line.get("workflow") is None or _is_identity(line["workflow"])
+
+
 def read_attempts(work: Path) -> list[dict[str, Any]]:
-    """All lines of all programs in order of time; a line cut short by a crash is left out."""
+    """All lines of all programs in order of time; one cut short by a crash or of another form is left out."""
     lines = []
     for path in sorted((work / "attempts").glob("*.jsonl")):
         for text in path.read_text(errors="replace").splitlines():
             try:
                 line = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(line, dict) and {"event", "job", "program", "time"} <= line.keys():
+            if _is_attempt(line):
                 lines.append(line)
     return sorted(lines, key=lambda line: line["time"])
 

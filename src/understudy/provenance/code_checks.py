@@ -13,6 +13,8 @@ from understudy.errors import InputError
 from understudy.provenance.findings import Finding, finding
 from understudy.provenance.fingerprint import REPOSITORY, combined, fingerprint_files
 
+_SHORT = 12
+
 
 def _differences(recorded: dict[str, str], present: dict[str, str]) -> list[str]:
     return sorted(name for name in recorded.keys() | present.keys() if recorded.get(name) != present.get(name))
@@ -62,7 +64,7 @@ class Commits:
 
 def _at_commit(record: dict[str, Any], commits: Commits) -> str | None:
     """``match`` or ``mismatch`` of a record with the code of its commit; None where that cannot be told."""
-    commit = record["code"].get("commit")
+    commit = record["code"]["commit"]
     folder = commits.tree(commit) if commit else None
     if folder is None:
         return None
@@ -84,6 +86,7 @@ def check_code(records: dict[str, dict[str, Any]], root: Path | None = None) -> 
     root = REPOSITORY if root is None else Path(root)
     findings = []
     uncommitted = []
+    unknown: dict[str, set[str]] = {}
     commits = Commits(root)
     try:
         for location, record in sorted(records.items()):
@@ -92,15 +95,22 @@ def check_code(records: dict[str, dict[str, Any]], root: Path | None = None) -> 
                 message = "its fingerprint is not that of the files and versions which it lists"
                 findings.append(finding("forged_record", location, message))
                 continue
-            if code.get("dirty"):
+            if code["dirty"]:
                 uncommitted.append(record["program"])
-            findings.extend(_check_record(location, record, root, commits))
+            found = _check_record(location, record, root, commits)
+            findings.extend(found)
+            # Stale code tells by itself what is known of its commit.
+            if not found and code["commit"] and commits.tree(code["commit"]) is None:
+                unknown.setdefault(code["commit"], set()).add(record["program"])
     finally:
         commits.close()
     if uncommitted:
         programs = ", ".join(sorted(set(uncommitted)))
         message = f"computed with changes that are in no commit: {programs}"
         findings.append(finding("uncommitted_code", "code", message))
+    for commit, names in sorted(unknown.items()):
+        message = f"commit {commit[:_SHORT]} is not here to compare with the code of: {', '.join(sorted(names))}"
+        findings.append(finding("unknown_commit", "code", message))
     return findings
 
 
@@ -113,7 +123,13 @@ def _check_record(location: str, record: dict[str, Any], root: Path, commits: Co
         reason = f"the present code has no such program ({error})"
     else:
         names = _differences(code["files"], present["files"])
-        reason = f"changed since it was computed: {', '.join(names)}"
+        reason = f"changed since it was computed: {', '.join(names)}" if names else "it is the present code"
+    # Whoever names a commit is held to it, whatever the present code is.
+    at_commit = _at_commit(record, commits)
+    commit = str(code["commit"])[:_SHORT]
+    if at_commit == "mismatch" and code["dirty"] is False:
+        message = f"{location} names commit {commit} without changes, but the code of that commit is another"
+        return [finding("code_mismatch", result, f"{message}; {reason}")]
     if present["digest"] == code["fingerprint"]:
         return []
     if present["files"] == code["files"]:
@@ -122,11 +138,6 @@ def _check_record(location: str, record: dict[str, Any], root: Path, commits: Co
             for name in _differences(code["versions"], present["versions"])
         ]
         return [finding("stale_environment", result, f"computed with other versions: {', '.join(names)}")]
-    at_commit = _at_commit(record, commits)
-    commit = str(code.get("commit"))[:12]
-    if at_commit == "mismatch" and code.get("dirty") is False:
-        message = f"{location} names commit {commit} without changes, but the code of that commit is another"
-        return [finding("code_mismatch", result, f"{message}; {reason}")]
     origin = {
         "match": f"its code is that of commit {commit}",
         "mismatch": f"its code was commit {commit} with uncommitted changes, which cannot be had again",

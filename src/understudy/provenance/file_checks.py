@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from understudy.provenance.attempts import read_attempts
 from understudy.provenance.findings import Finding, finding
-from understudy.provenance.record import forgery_of, parse_time, problem_of
+from understudy.provenance.record import forgery_of, parse_time, problem_of, strict_json
 from understudy.provenance.run_folder import (
-    EXTERNAL,
+    OUTSIDE,
     RECORD_SUFFIX,
     WORK_FOLDER,
     file_sha256,
@@ -98,7 +97,7 @@ def add_records(tree: Tree, locations: list[str]) -> list[Finding]:
     findings = []
     for location in locations:
         try:
-            record = json.loads(tree.path(location).read_text())
+            record = strict_json(tree.path(location).read_text(encoding="utf-8"))
             problem = problem_of(record)
         except (OSError, ValueError) as error:
             problem = str(error)
@@ -147,7 +146,7 @@ def check_files(tree: Tree) -> list[Finding]:
             findings.append(finding("missing_file", path, f"is gone; {tree.rerun(claim.record['program'])}"))
             continue
         except OSError as error:
-            findings.append(finding("unreadable_file", path, f"cannot be read ({error.strerror})"))
+            findings.append(_unreadable(path, error))
             continue
         if digest != claim.output["sha256"]:
             findings.append(
@@ -195,14 +194,20 @@ def _known_makers(tree: Tree) -> dict[str, str]:
 
 def _is_foreign(entry: dict[str, Any]) -> bool:
     """Whether an input lies outside the run."""
-    return entry["path"].startswith(("repository:", EXTERNAL, "~/", "/"))
+    return entry["path"].startswith(OUTSIDE)
+
+
+def _unreadable(path: str, error: OSError) -> Finding:
+    return finding("unreadable_file", path, f"cannot be read ({error.strerror})")
 
 
 def _check_outside(tree: Tree, location: str, entry: dict[str, Any]) -> list[Finding]:
-    path = tree.path(entry["path"])
-    if not path.exists():
+    try:
+        digest = file_sha256(tree.path(entry["path"]))
+    except FileNotFoundError:
         return [finding("external_absent", entry["path"], f"used by {location}; is not here, so it cannot be compared")]
-    digest = file_sha256(path)
+    except OSError as error:
+        return [_unreadable(entry["path"], error)]
     if digest == entry["sha256"]:
         return []
     message = f"used by {location} with sha256 {entry['sha256']}, found {digest}"
@@ -210,17 +215,22 @@ def _check_outside(tree: Tree, location: str, entry: dict[str, Any]) -> list[Fin
 
 
 def _check_configuration(tree: Tree, record: dict[str, Any], entry: dict[str, Any]) -> list[Finding]:
-    path = tree.path(entry["path"])
-    if not path.is_file():
+    try:
+        digest = file_sha256(tree.path(entry["path"]))
+    except FileNotFoundError:
         message = f"is gone, {record['program']} read it; `snakemake -n` writes it again"
         return [finding("missing_file", entry["path"], message)]
-    if file_sha256(path) == entry["sha256"]:
+    except OSError as error:
+        return [_unreadable(entry["path"], error)]
+    if digest == entry["sha256"]:
         return []
     message = f"is not the one that {record['program']} read; {tree.rerun(record['program'])}"
     return [finding("changed_configuration", entry["path"], message)]
 
 
-def _check_result(tree: Tree, location: str, record: dict[str, Any], entry: dict[str, Any]) -> list[Finding]:
+def _check_result(
+    tree: Tree, location: str, record: dict[str, Any], entry: dict[str, Any], logged: set[str]
+) -> list[Finding]:
     claim = claim_of(tree, entry["path"])
     if claim is None:
         if tree.path(entry["path"]).exists() or entry["path"] in tree.absent:
@@ -235,20 +245,42 @@ def _check_result(tree: Tree, location: str, record: dict[str, Any], entry: dict
             f"{claim.output['sha256']}; {tree.rerun(record['program'])}"
         )
         return [finding("broken_chain", record["outputs"][0]["path"], message)]
-    # The same bytes may have been made again later; only the job that was read must have ended before.
-    if claim.record["job"] == entry["producer"]["job"]:
-        ended, started = parse_time(claim.record["time"]["end"]), parse_time(record["time"]["start"])
-        if ended > started + timedelta(seconds=CLOCK_SKEW_S):
-            message = f"{location} starts at {started.isoformat()}, before its input {entry['path']} ended at "
-            message += f"{ended.isoformat()}; the clock skew allowed is {CLOCK_SKEW_S:.0f} s"
-            return [finding("time_order", record["outputs"][0]["path"], message)]
-    return []
+    return _check_producer(location, record, entry, claim, logged)
+
+
+def _check_producer(
+    location: str, record: dict[str, Any], entry: dict[str, Any], claim: Claim, logged: set[str]
+) -> list[Finding]:
+    """What a record says of the job that made its input; ``logged`` are the jobs in the log of attempts."""
+    producer, maker = entry["producer"], claim.record
+    ended, started = parse_time(maker["time"]["end"]), parse_time(record["time"]["start"])
+    skew = timedelta(seconds=CLOCK_SKEW_S)
+    if maker["job"] != producer["job"]:
+        # The same bytes may have been made again later; what was there before would have been named.
+        lost = {maker["job"], record["job"]} <= logged and producer["job"] not in logged
+        if not lost and ended + skew >= started:
+            return []
+        message = f"says that job {producer['job']} made {entry['path']}, but "
+        message += "no such job is in the log of attempts" if lost else f"job {maker['job']} had made it before"
+        return [finding("forged_record", location, message)]
+    own = maker["outputs"][0]["path"] + RECORD_SUFFIX
+    findings = [
+        finding("forged_record", location, f"{entry['path']}: producer.{key} says {producer[key]}, not {right}")
+        for key, right in (("program", maker["program"]), ("record", own))
+        if producer[key] != right
+    ]
+    if ended > started + skew:
+        message = f"{location} starts at {started.isoformat()}, before its input {entry['path']} ended at "
+        message += f"{ended.isoformat()}; the clock skew allowed is {CLOCK_SKEW_S:.0f} s"
+        findings.append(finding("time_order", record["outputs"][0]["path"], message))
+    return findings
 
 
 def check_chain(tree: Tree) -> list[Finding]:
     """Each input is its producer's output, back to raw data and configuration, and times are in order."""
     findings = []
     latest = datetime.now(UTC) + timedelta(seconds=CLOCK_SKEW_S)
+    logged = {line["job"] for line in read_attempts(tree.folder / WORK_FOLDER)}
     for location, record in sorted(tree.records.items()):
         start, end = parse_time(record["time"]["start"]), parse_time(record["time"]["end"])
         if end < start or end > latest:
@@ -260,7 +292,7 @@ def check_chain(tree: Tree) -> list[Finding]:
             elif entry["kind"] == "configuration":
                 findings.extend(_check_configuration(tree, record, entry))
             elif entry["kind"] == "result":
-                findings.extend(_check_result(tree, location, record, entry))
+                findings.extend(_check_result(tree, location, record, entry, logged))
             else:
                 findings.extend(_check_outside(tree, location, entry))
     return findings

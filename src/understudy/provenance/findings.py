@@ -15,7 +15,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "changed_file": ("failure", "a result's bytes are not those that its job wrote"),
     "missing_record": ("failure", "a job made this result and its record is gone"),
     "invalid_record": ("failure", "a record cannot be read or has not the form of a record"),
-    "forged_record": ("failure", "a record contradicts its own hashes, its stage file, its command or its results"),
+    "forged_record": (
+        "failure",
+        "a record contradicts its own hashes, its stage file, its command, its inputs or its results",
+    ),
     "swapped_record": ("failure", "a record lies where the record of another result belongs"),
     "duplicate_record": ("failure", "more than one record claims the same result"),
     "broken_chain": ("failure", "a result was computed from another version of an input than the present one"),
@@ -44,6 +47,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "stale_crate": ("warning", "the crate describes files that changed since"),
     "stale_code": ("warning", "the code changed since the result was computed: stale, not tampered"),
     "stale_environment": ("warning", "a numerical library has another version than when the result was computed"),
+    "unknown_commit": (
+        "warning",
+        "the commit that a record names is not here, so the record's code cannot be compared",
+    ),
     "changed_lock": ("warning", "a lock file is not the one under which results were computed"),
     "external_absent": ("warning", "a file from outside the run is not here, so it cannot be compared"),
     "replay_differs": (

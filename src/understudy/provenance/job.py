@@ -247,8 +247,8 @@ def job(
     Raises
     ------
     InputError
-        Before the body runs: missing or changed inputs, another code than expected, outputs that exist, folders that
-        cannot be written. After it: a full disk. Outputs then stay absent.
+        Before the body runs: missing or changed inputs, another code than expected, outputs that exist or lie outside
+        the run, folders that cannot be written. After it: a full disk. Outputs then stay absent.
     """
     files = _checked_code(program, code, study, root)
     values = plain(parameters)
@@ -260,6 +260,9 @@ def job(
         folder = _common_folder([path.absolute() for path in named.values()])
     entries = checked_inputs(flat, folder)
     targets = _checked_outputs(named, overwrite)
+    for name, path in targets.items():
+        if not path.resolve().is_relative_to(folder):
+            raise InputError(f"{path}: lies outside {folder}; accepted for output {name!r} is a file of the same run")
     _remove_leftovers(targets)
     this = Job(folder, targets, files["fingerprint"], {entry["name"]: entry["sha256"] for entry in entries})
     start = attempts.now()

@@ -42,12 +42,17 @@ from pathlib import Path
 from typing import Any
 
 from understudy.errors import InputError
-from understudy.provenance.run_folder import PARTIAL, RECORD_SUFFIX
+from understudy.provenance.run_folder import OUTSIDE, PARTIAL, RECORD_SUFFIX
 
 SCHEMA = "understudy-record/1"
 INPUT_KINDS = ("result", "configuration", "external")
 
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
+# A name such as HEAD would be whatever commit is the present one.
+_COMMIT = re.compile(r"^([0-9a-f]{40}|[0-9a-f]{64})\Z")
+_YEARS = range(1970, 2201)
+# Parameters and notes nest a few levels; a file made to exhaust its reader nests thousands.
+_DEEPEST = 64
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "schema": str,
     "job": str,
@@ -114,20 +119,147 @@ def record_path(first_output: Path) -> Path:
     return first_output.with_name(first_output.name + RECORD_SUFFIX)
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of a repeated key readers would see one value and a person perhaps another."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"repeated keys: {', '.join(sorted({key for key in keys if keys.count(key) > 1}))}")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"found {text}, accepted are finite numbers")
+    return value
+
+
+def strict_json(text: str) -> Any:
+    """The value of a JSON text that can be read in one way only.
+
+    Raises
+    ------
+    ValueError
+        If the text is no JSON, repeats a key, holds a number that is not finite or characters that UTF-8 cannot hold,
+        or nests too deeply.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_once_each, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nests too deeply") from None
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [item for item in level if isinstance(item, dict | list)]
+        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+    if level:
+        raise ValueError("nests too deeply")
+    # Half of a surrogate pair, written \\ud800, could neither be a file's name nor be printed.
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _path_problem(path: str, outside: bool) -> str | None:
+    """What is wrong with a recorded path, or None; ``outside`` accepts those of files from outside the run."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return f"found {path!r}, accepted is what UTF-8 can hold"
+    prefix = next((prefix for prefix in OUTSIDE if path.startswith(prefix)), "")
+    if prefix and not outside:
+        return f"found {path!r}, accepted are paths relative to the run folder"
+    # What `portable` writes is resolved; with ".." a path could lead anywhere.
+    if "\0" in path or {"", ".", ".."} & set(path.removeprefix(prefix).split("/")):
+        return f"found {path!r}, accepted are resolved paths without '..'"
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def _file_problem(entry: Any, kind: str) -> str | None:
     if not isinstance(entry, dict):
         return f"{kind}: found {entry!r}, accepted are objects"
-    for key, accepted in (("name", str), ("path", str), ("size", int), ("sha256", str)):
-        if not isinstance(entry.get(key), accepted):
+    for key in ("name", "path", "sha256"):
+        if not isinstance(entry.get(key), str):
             return f"{kind}.{key}: found {entry.get(key)!r}"
+    problem = _path_problem(entry["path"], outside=kind == "inputs")
+    if problem is not None:
+        return f"{kind}.path: {problem}"
+    if not _is_count(entry.get("size")):
+        return f"{kind}.size: found {entry.get('size')!r}, accepted are integers from 0"
     if not _SHA256.match(entry["sha256"]):
         return f"{kind}.sha256: found {entry['sha256']!r}"
     if kind == "inputs":
         if entry.get("kind") not in INPUT_KINDS:
             return f"inputs.kind: found {entry.get('kind')!r}"
         producer = entry.get("producer")
-        if entry["kind"] == "result" and not (isinstance(producer, dict) and isinstance(producer.get("job"), str)):
+        if entry["kind"] == "result" and not (_is_texts(producer) and {"job", "program", "record"} <= producer.keys()):
             return f"inputs.producer: found {producer!r} for {entry['path']}"
+    return None
+
+
+def _code_problem(code: Mapping[str, Any]) -> str | None:
+    if not isinstance(code.get("fingerprint"), str):
+        return f"code.fingerprint: found {code.get('fingerprint')!r}"
+    if not _is_texts(code.get("files")) or not _is_texts(code.get("versions")):
+        return "code.files, code.versions: accepted are objects of strings"
+    if not {"commit", "dirty"} <= code.keys():
+        return "code.commit, code.dirty: missing"
+    commit, dirty = code["commit"], code["dirty"]
+    if commit is not None and not (isinstance(commit, str) and _COMMIT.match(commit)):
+        return f"code.commit: found {commit!r}, accepted are 40 or 64 hexadecimal digits, or null"
+    if dirty is not None and not isinstance(dirty, bool):
+        return f"code.dirty: found {dirty!r}, accepted are true, false and null"
+    return None
+
+
+def _environment_problem(environment: Mapping[str, Any]) -> str | None:
+    for key in ("python", "platform", "processor"):
+        if not isinstance(environment.get(key), str):
+            return f"environment.{key}: found {environment.get(key)!r}, accepted is a string"
+    for key in ("locks", "distributions"):
+        if not _is_texts(environment.get(key)):
+            return f"environment.{key}: found {environment.get(key)!r}, accepted is an object of strings"
+    for name in environment["locks"]:
+        problem = _path_problem(name, outside=False)
+        if problem is not None:
+            return f"environment.locks: {problem}"
+    mpi, torch, slurm = (environment.get(key) for key in ("mpi", "torch", "slurm"))
+    if mpi is not None and not (
+        isinstance(mpi, dict) and isinstance(mpi.get("library"), str) and _is_count(mpi.get("size"))
+    ):
+        return f"environment.mpi: found {mpi!r}"
+    if torch is not None and not (isinstance(torch, dict) and _is_words(torch.get("devices"))):
+        return f"environment.torch: found {torch!r}"
+    if slurm is not None and not _is_texts(slurm):
+        return f"environment.slurm: found {slurm!r}"
+    return None
+
+
+def _time_problem(time: Mapping[str, Any]) -> str | None:
+    try:
+        times = [parse_time(time[key]) for key in ("start", "end")]
+    except (KeyError, TypeError, ValueError):
+        return f"time: found {dict(time)!r}"
+    if any(moment.tzinfo is None for moment in times):
+        return "time: found no time zone"
+    if any(moment.year not in _YEARS for moment in times):
+        return f"time: found {time['start']} to {time['end']}, accepted are the years {_YEARS[0]} to {_YEARS[-1]}"
+    cpu_s = time.get("cpu_s")
+    if not isinstance(cpu_s, int | float) or isinstance(cpu_s, bool) or not cpu_s >= 0:
+        return f"time.cpu_s: found {cpu_s!r}, accepted are numbers from 0"
+    if not _is_count(time.get("peak_memory_bytes")):
+        return f"time.peak_memory_bytes: found {time.get('peak_memory_bytes')!r}, accepted are integers from 0"
     return None
 
 
@@ -150,6 +282,10 @@ def problem_of(record: Any) -> str | None:
     unknown = record.keys() - _TYPES.keys()
     if unknown:
         return f"unknown keys: {', '.join(sorted(unknown))}"
+    # Programs and studies are parts of paths: scripts/<program>.py.
+    for key in ("program", "study"):
+        if record[key] is not None and not record[key].isidentifier():
+            return f"{key}: found {record[key]!r}, accepted are names of letters, digits and _"
     if not record["outputs"]:
         return "outputs: found none"
     for kind in ("outputs", "inputs"):
@@ -157,19 +293,22 @@ def problem_of(record: Any) -> str | None:
             problem = _file_problem(entry, kind)
             if problem is not None:
                 return problem
-    code = record["code"]
-    if not isinstance(code.get("fingerprint"), str):
-        return f"code.fingerprint: found {code.get('fingerprint')!r}"
-    if not isinstance(code.get("files"), dict) or not isinstance(code.get("versions"), dict):
-        return "code.files, code.versions: accepted are objects"
-    try:
-        if parse_time(record["time"]["start"]).tzinfo is None or parse_time(record["time"]["end"]).tzinfo is None:
-            return "time: found no time zone"
-    except (KeyError, TypeError, ValueError):
-        return f"time: found {record['time']!r}"
+    outputs = [entry["path"] for entry in record["outputs"]]
+    for path in outputs:
+        if outputs.count(path) > 1:
+            return f"outputs: found {path} {outputs.count(path)} times"
+    if not record["command"] or not _is_words(record["command"]):
+        return f"command: found {record['command']!r}, accepted is a list of words"
+    seed = record["seed"]
+    if seed is not None and not (
+        isinstance(seed.get("root"), int)
+        and not isinstance(seed["root"], bool)
+        and isinstance(seed.get("derivation"), str)
+    ):
+        return f"seed: found {seed!r}, accepted are an integer as root and words as derivation"
     if record["status"] != "completed":
         return f"status: found {record['status']!r}, accepted is 'completed'"
-    return None
+    return _code_problem(record["code"]) or _environment_problem(record["environment"]) or _time_problem(record["time"])
 
 
 def forgery_of(record: Mapping[str, Any]) -> str | None:
@@ -191,7 +330,7 @@ def read_record(path: Path) -> dict[str, Any]:
         If the file cannot be read or has not the form of a record.
     """
     try:
-        record = json.loads(path.read_text())
+        record = strict_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); accepted is a provenance record") from None
     except ValueError as error:

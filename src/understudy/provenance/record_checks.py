@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,70 @@ from understudy.provenance.file_checks import Tree
 from understudy.provenance.findings import Finding, finding
 from understudy.provenance.fingerprint import REPOSITORY
 from understudy.provenance.record import plain
-from understudy.provenance.run_folder import file_sha256
+from understudy.provenance.run_folder import OUTSIDE, file_sha256, is_configuration, size_bytes
 
 _RESULT = "results:"
+_SCRIPT = re.compile(r"\bscripts/(?P<program>\w+)\.py\Z")
 
 
 def _stage_values(tree: Tree, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a stage file says, where it is the one that was used; another one is told elsewhere."""
     path = tree.path(entry["path"])
-    if entry["kind"] != "configuration" or not path.is_file() or file_sha256(path) != entry["sha256"]:
-        return {}
     try:
+        if entry["kind"] != "configuration" or file_sha256(path) != entry["sha256"]:
+            return {}
         values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return {}
     return plain(values) if isinstance(values, dict) else {}
+
+
+def _command_contradictions(tree: Tree, record: Mapping[str, Any]) -> Iterator[str]:
+    """What the command says that inputs, outputs and program do not."""
+    outputs = {entry["path"] for entry in record["outputs"]}
+    known = outputs | {entry["path"] for entry in record["inputs"]}
+    named = {word.rpartition(_RESULT)[2] for word in record["command"] if _RESULT in word}
+    for path in sorted(named - known):
+        # Published results hold one study of a run and know the others' files from the report's command alone.
+        elsewhere = tree.elsewhere and path not in tree.claims and path not in tree.elsewhere
+        if not elsewhere and not os.path.isdir(tree.folder / path):
+            yield f"its command names {path}, which is not among its inputs and outputs"
+    script = _SCRIPT.search(record["command"][1]) if len(record["command"]) > 1 else None
+    if script is None:
+        return  # the program's functions were called by another one
+    if script["program"] != record["program"]:
+        yield f"names program {record['program']}, its command runs {script['program']}"
+    for path in sorted(outputs - named):
+        yield f"its command does not name its output {path}"
+
+
+def _input_contradictions(tree: Tree, record: Mapping[str, Any]) -> Iterator[str]:
+    """Inputs inside the run that are not of the kind which they are called, and what stage files say otherwise."""
+    parameters = record["parameters"]
+    for entry in record["inputs"]:
+        path, kind = entry["path"], entry["kind"]
+        inside = not path.startswith(OUTSIDE)
+        if inside and (kind == "external" or (kind == "configuration" and not is_configuration(path))):
+            yield f"calls its input {path} {kind}, but it is a result of the run"
+        for key, value in _stage_values(tree, entry).items():
+            if parameters.get(key) != value:
+                yield f"parameters.{key}: says {parameters.get(key)!r}, its stage file {path} says {value!r}"
+
+
+def _size_contradictions(tree: Tree, record: Mapping[str, Any]) -> Iterator[str]:
+    """Sizes that are not those of the same bytes."""
+    for entry in (*record["outputs"], *record["inputs"]):
+        path, size = entry["path"], entry["size"]
+        for claim in tree.claims.get(path, []):
+            if claim.output["sha256"] == entry["sha256"] and claim.output["size"] != size:
+                yield f"{path}: says {size} bytes, {claim.location} says {claim.output['size']}"
+        place = tree.path(path)
+        try:
+            # Other bytes are told of the file; the same bytes of another size are a lie of the record.
+            if path not in tree.absent and size_bytes(place) != size and file_sha256(place) == entry["sha256"]:
+                yield f"{path}: says {size} bytes, found {size_bytes(place)}"
+        except OSError:
+            continue  # told of the file
 
 
 def _contradictions(tree: Tree, record: Mapping[str, Any]) -> Iterator[str]:
@@ -37,24 +88,12 @@ def _contradictions(tree: Tree, record: Mapping[str, Any]) -> Iterator[str]:
     outputs = [entry["path"] for entry in record["outputs"]]
     if study is not None and not all(path.startswith(f"{study}/") for path in outputs):
         yield f"names study {study}, but its results are {', '.join(outputs)}"
-    for entry in record["inputs"]:
-        for key, value in _stage_values(tree, entry).items():
-            if parameters.get(key) != value:
-                yield f"parameters.{key}: says {parameters.get(key)!r}, its stage file {entry['path']} says {value!r}"
-    if record["seed"] is not None and "seed" in parameters and record["seed"].get("root") != parameters["seed"]:
-        yield f"seed.root: says {record['seed'].get('root')!r}, its parameters say {parameters['seed']!r}"
-    known = {*outputs, *(entry["path"] for entry in record["inputs"])}
-    for word in record["command"]:
-        path = word.rpartition(_RESULT)[2] if _RESULT in word else None
-        if path in tree.claims and path not in known:
-            yield f"its command names {path}, which is not among its inputs and outputs"
-    for entry in record["outputs"]:
-        path = tree.path(entry["path"])
-        if entry["path"] in tree.absent or not path.is_file() or path.stat().st_size == entry["size"]:
-            continue
-        # Other bytes are told of the file; the same bytes of another size are a lie of the record.
-        if file_sha256(path) == entry["sha256"]:
-            yield f"{entry['path']}: says {entry['size']} bytes, found {path.stat().st_size}"
+    root = record["seed"]["root"] if record["seed"] is not None else None
+    if "seed" in parameters and root != parameters["seed"]:
+        yield f"seed.root: says {root!r}, its parameters say {parameters['seed']!r}"
+    yield from _input_contradictions(tree, record)
+    yield from _command_contradictions(tree, record)
+    yield from _size_contradictions(tree, record)
 
 
 def check_records(tree: Tree) -> list[Finding]:

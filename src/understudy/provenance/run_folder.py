@@ -81,6 +81,9 @@ def files_of(run_folder: Path) -> Iterator[str]:
 EXTERNAL = "external:"
 """Before the name of a file from outside the repository whose place a published record does not tell."""
 
+OUTSIDE = ("repository:", EXTERNAL, "~/", "/")
+"""How the recorded path of a file from outside the run begins."""
+
 
 def portable(path: Path, run_folder: Path) -> str:
     """A path as records hold it: below the run folder, else below the repository, else with ``~`` for the home folder.
@@ -133,21 +136,33 @@ def size_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
+_COMMAND_TYPES = {"configfiles": list, "config": list, "cores": int, "profile": str, "targets": list}
+
+
 def recorded_command(run_folder: Path) -> dict[str, Any]:
     """How the run was started: ``configfiles``, ``config``, ``cores``, ``profile``, ``targets``; keys may be missing.
 
     Raises
     ------
     InputError
-        If the file is there and is not JSON.
+        If the file is there and is not JSON, or not what `settings.write_command` writes.
     """
     path = run_folder / COMMAND_FILE
     try:
-        return json.loads(path.read_text())
+        command = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: found no JSON ({error}); `snakemake -n` writes it again") from None
+    if not isinstance(command, dict):
+        raise InputError(f"{path}: found {command!r}, accepted is an object; `snakemake -n` writes it again")
+    for key, accepted in _COMMAND_TYPES.items():
+        value = command.get(key)
+        words = value if isinstance(value, list) else []
+        if not isinstance(value, accepted | None) or not all(isinstance(word, str) for word in words):
+            wanted = f"accepted is {accepted.__name__} or null"
+            raise InputError(f"{path}: {key}: found {value!r}, {wanted}; `snakemake -n` writes it again")
+    return command
 
 
 def snakemake_arguments(run_folder: Path) -> list[str]:
@@ -175,13 +190,21 @@ def snakemake_arguments(run_folder: Path) -> list[str]:
     return arguments
 
 
+def _advised_arguments(run_folder: Path) -> list[str]:
+    """As `snakemake_arguments`; none where they cannot be read, because what the advice belongs to must be told."""
+    try:
+        return snakemake_arguments(run_folder)
+    except (InputError, OSError):
+        return []
+
+
 def rerun_command(run_folder: Path, rule: str) -> str:
     """The command that runs ``rule`` of this run again and what depends on it."""
-    return shlex.join(["snakemake", *snakemake_arguments(run_folder), "-R", rule])
+    return shlex.join(["snakemake", *_advised_arguments(run_folder), "-R", rule])
 
 
 def produce_command(run_folder: Path, relative: str) -> str:
     """The command that produces one file of this run."""
     path = run_folder / relative
     target = path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(REPOSITORY) else path.as_posix()
-    return shlex.join(["snakemake", target, *snakemake_arguments(run_folder)])
+    return shlex.join(["snakemake", target, *_advised_arguments(run_folder)])

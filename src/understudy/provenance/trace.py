@@ -37,6 +37,7 @@ class Ancestor:
     job : identifier of the job that made it; empty for what no job made.
     record : the job's record; None where there is none, or where the tree holds it already (``told``).
     ancestors : what the job read.
+    doubt : what is wrong with the record by itself, such as that it was edited; empty for a sound one.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Ancestor:
     record: Mapping[str, Any] | None = None
     ancestors: tuple[Ancestor, ...] = ()
     told: bool = False
+    doubt: str = ""
 
 
 def _state(path: Path, sha256: str) -> str:
@@ -67,9 +69,10 @@ def _reference_folder(path: Path) -> Path | None:
 
 @dataclass
 class _Tracer:
-    """Trees that were read, and jobs that the tree of ancestors holds already."""
+    """Trees that were read, what is wrong with single records, and jobs that the tree of ancestors holds already."""
 
     trees: dict[Path, Tree] = field(default_factory=dict)
+    doubts: dict[tuple[Path, str], list[str]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
     def place(self, path: Path) -> tuple[Tree, str]:
@@ -79,16 +82,23 @@ class _Tracer:
         folder = published or run or path.parent
         if folder not in self.trees:
             if published is not None:
-                self.trees[folder] = reference_tree(folder)[0]
+                tree, _, findings = reference_tree(folder)
             elif run is not None:
-                self.trees[folder] = run_tree(folder)[0]
+                tree, findings = run_tree(folder)
             else:
                 tree = Tree(folder)
-                add_records(tree, sorted(entry.name for entry in folder.glob(f"*{RECORD_SUFFIX}")))
-                self.trees[folder] = tree
+                findings = add_records(tree, sorted(entry.name for entry in folder.glob(f"*{RECORD_SUFFIX}")))
+            self.trees[folder] = tree
+            for found in findings:
+                words = f"{found['kind']}: {found['message']}"
+                self.doubts.setdefault((tree.folder, found["file"]), []).append(words)
         tree = self.trees[folder]
         recorded = next((name for name, place in tree.elsewhere.items() if place == path), None)
         return tree, recorded if recorded is not None else path.relative_to(folder).as_posix()
+
+    def doubt(self, tree: Tree, location: str) -> str:
+        """What is wrong with the record at a location; empty for a sound one and for none."""
+        return "; ".join(self.doubts.get((tree.folder, location), []))
 
     def result(self, name: str, tree: Tree, path: str, used: Mapping[str, Any] | None) -> Ancestor:
         """A result with its ancestors; ``used`` is its consumer's word about it."""
@@ -96,8 +106,10 @@ class _Tracer:
         if claim is None:
             # Only a consumer leads here: the traced file itself was found to have a record.
             state = "absent by design" if path in tree.absent else _state(tree.path(path), used["sha256"])
-            state += f"; the record of {used['producer']['program']} is not here"
-            return Ancestor(name, path, "result", state, used["sha256"], used["size"], used["producer"]["job"])
+            producer = used["producer"]
+            doubt = self.doubt(tree, producer["record"])
+            state += f"; {doubt}" if doubt else f"; the record of {producer['program']} is not here"
+            return Ancestor(name, path, "result", state, used["sha256"], used["size"], producer["job"], doubt=doubt)
         entry = used or claim.output
         if path in tree.absent:
             state = "absent by design" if tree.absent[path] == entry["sha256"] else "absent; ANOTHER VERSION was used"
@@ -111,11 +123,12 @@ class _Tracer:
     def _with_ancestors(self, made: Ancestor, tree: Tree, claim: Claim) -> Ancestor:
         job = claim.record["job"]
         facts = (made.name, made.path, made.kind, made.state, made.sha256, made.size, job)
+        doubt = self.doubt(tree, claim.location)
         if job in self.told:
-            return Ancestor(*facts, told=True)
+            return Ancestor(*facts, told=True, doubt=doubt)
         self.told.add(job)
         ancestors = tuple(self._input(tree, entry) for entry in claim.record["inputs"])
-        return Ancestor(*facts, record=claim.record, ancestors=ancestors)
+        return Ancestor(*facts, record=claim.record, ancestors=ancestors, doubt=doubt)
 
     def _input(self, tree: Tree, entry: Mapping[str, Any]) -> Ancestor:
         path = tree.path(entry["path"])
@@ -155,6 +168,9 @@ def trace(path: Path) -> Ancestor:
         raise InputError(f"{path}: was written from the configuration, by no job; accepted is a result of a job")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; accepted is one file of it")
+    doubt = tracer.doubt(tree, recorded + RECORD_SUFFIX)
+    if doubt:
+        raise InputError(f"{path}{RECORD_SUFFIX}: {doubt}; accepted is the record that the job wrote")
     raise InputError(
         f"{path}: found no record that claims it, so its ancestry is not known; accepted is a result of a job: such a "
         f"file has a record <first output of its job>{RECORD_SUFFIX}"
@@ -263,7 +279,8 @@ def trace_text(ancestor: Ancestor, root: Path | None = None, files: bool = False
         if node.record is None:
             return
         bar = f"{body}{'│' if node.ancestors else ' '}  "
-        for label, text in _fields(node.record, named(node.record), root, files):
+        fields = [("record", node.doubt)] if node.doubt else []
+        for label, text in (*fields, *_fields(node.record, named(node.record), root, files)):
             first, rest = f"{bar}{label:<12}", f"{bar}{'':<12}"
             lines.extend(_wrapped(text, first, rest))
         for position, parent in enumerate(node.ancestors):
