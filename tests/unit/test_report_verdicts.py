@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from report_run import TARGETS, write_run
 
 from understudy.report import numbers, verdicts
+from understudy.report.goals import MISSED, Goal, Measured, goals_in_short, goals_table
+from understudy.report.results import read_study
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,28 @@ def test_verdict_in_words() -> None:
     assert better.sentence == "the network is better by 1.23 % of the range"
     equal = verdicts.compare("x", {"difference_nrmse": -0.0123, "low": -0.02, "high": 0.01})
     assert equal.sentence == "no difference shown: the network adds nothing here"
+
+
+@pytest.mark.parametrize(
+    ("own", "floor", "within"),
+    [
+        ({"r2": 0.224, "nrmse": 0.105}, {"r2": 0.680, "nrmse": 0.184}, False),
+        ({"r2": 0.996, "nrmse": 0.014}, {"r2": 0.986, "nrmse": 0.013}, False),
+        ({"r2": 0.996, "nrmse": 0.013}, {"r2": 0.986, "nrmse": 0.014}, True),
+    ],
+)
+def test_noise_floor_is_reached_by_both_measures_only(tmp_path: Path, own: dict, floor: dict, within: bool) -> None:
+    """The first pair was measured: a range of few profiles made the floor's NRMSE the larger one."""
+    write_run(tmp_path)
+    results = read_study(tmp_path, "axon")
+    target = TARGETS[8]
+    floors = {name: {"r2": 1.0, "nrmse": 0.0} for name in TARGETS}
+    metrics = {**results.metrics, "targets": {**results.metrics["targets"]}, "noise_floor": floors}
+    metrics["targets"][target] = {**metrics["targets"][target], **own}
+    floors[target] = floor
+    text = " ".join(verdicts.in_short(replace(results, metrics=metrics)))
+    assert ("A better score there would fit noise" in text) == within
+    assert ("there is room left above the noise floor" in text) != within
 
 
 def test_speed_up() -> None:
@@ -64,3 +92,33 @@ def test_few_times_keep_their_decimals() -> None:
 )
 def test_numbers_as_people_read_them(shown: str, text: str) -> None:
     assert shown == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "limits", "shown"),
+    [
+        ("5.0 %", 0.0502, (0.05, 0.02), "5.02 %"),
+        ("5.0 %", 0.05, (0.05, 0.02), "5.0 %"),
+        ("4.7 %", 0.0471, (0.05, 0.02), "4.7 %"),
+        ("7.0 %", 0.07, (0.07, None), "7.0 %"),
+        ("0.00 %", 0.0000432, (0,), "0.004 %"),
+        ("0.00 %", -0.0000432, (0,), "−0.004 %"),
+        ("0.990", 0.98996, (0.97, 0.99), "0.98996"),
+        ("100×", 99.7, (100.0, 1000.0), "99.7×"),
+        ("5,000×", 4999.8, (5000.0, 50_000.0), "4,999.8×"),
+        ("0.0020 µm", 0.00203, (0.002, 0.001), "0.00203 µm"),
+        ("not up to 300", None, (300.0,), "not up to 300"),
+        ("3 violations", 3, (0.0,), "3 violations"),
+        ("1.5 h", 5400.0, (5400.0,), "1.5 h"),
+        ("1.0·10⁻¹³", 1.02e-13, (1e-12, 1e-13), "1.0·10⁻¹³"),
+    ],
+)
+def test_rounded_value_does_not_contradict_its_verdict(text: str, value: float, limits: tuple, shown: str) -> None:
+    assert numbers.apart(text, value, *limits) == shown
+
+
+def test_goals_table_and_sentence_tell_a_miss_from_its_limit() -> None:
+    missed = Measured("", 0.0502, "5.0 %", MISSED, "3 targets", 0.05, 0.02)
+    goal = Goal("Inverse design", "inverse design", "Designs", "none", "5 %", "2 %", (missed,))
+    assert goals_table([goal], ["Value"])["rows"][1][4]["text"] == "5.02 %"
+    assert "inverse design (5.02 %)" in " ".join(goals_in_short([goal], {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from numbers import Real
 from typing import Any
 
@@ -28,6 +29,44 @@ def percent(value: Any, digits: int = 1) -> str:
         return MISSING
     # Adding zero turns a rounded minus zero into zero.
     return f"{round(100 * value, digits) + 0.0:.{digits}f} %".replace("-", "−")
+
+
+_PLAIN = re.compile(r"[-−]?\d[\d,]*(?:\.(\d+))?(?!·)")
+_MOST_DECIMALS = 12
+
+
+def _side(value: float, limit: float) -> int:
+    return (value > limit) - (value < limit)
+
+
+def apart(text: str, value: Any, *limits: float | None) -> str:
+    """The text of a value, with as many more decimals as show on which side of each limit the value lies.
+
+    A value that rounds to its limit would else contradict the verdict beside it: 5.02 % of 5 %, missed, is not 5.0 %.
+
+    Parameters
+    ----------
+    text : holds the value rounded, in per cent where that sign follows it; another text stays as it is.
+    value, limits : exact, fractions where the text is in per cent.
+    """
+    found = _PLAIN.match(text)
+    known = [limit for limit in limits if is_number(limit)]
+    if not is_number(value) or found is None:
+        return text
+    factor = 100.0 if text[found.end() :].lstrip().startswith("%") else 1.0
+    decimals = len(found[1] or "")
+    if _read(found[0]) != round(factor * value, decimals):
+        return text
+    for digits in range(decimals, _MOST_DECIMALS):
+        shown = f"{factor * value:,.{digits}f}"
+        # Limits are rounded too: 100 x 0.07 is not 7.
+        if all(_side(_read(shown), round(factor * limit, 9)) == _side(value, limit) for limit in known):
+            return text if digits == decimals else shown.replace("-", "−") + text[found.end() :]
+    return text
+
+
+def _read(shown: str) -> float:
+    return float(shown.replace(",", "").replace("−", "-"))
 
 
 def span(value: Any, show: Any) -> str:

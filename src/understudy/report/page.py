@@ -67,6 +67,7 @@ def environment() -> Environment:
         numbers.duration,
         numbers.hours,
         numbers.memory,
+        numbers.apart,
         words,
     ):
         environment.filters[function.__name__] = function
