@@ -244,6 +244,38 @@ def test_failed_audit_and_unjudged_coverage_show(run: Path, tmp_path: Path) -> N
     assert json.loads((copy / "new.json").read_text())["studies"]["axon"]["targets"]["tau_failed"]["mape"] is None
 
 
+def test_constant_output_is_judged_nowhere(run: Path, tmp_path: Path) -> None:
+    """Its R2 of rounding errors and its intervals without width enter no verdict, no table and no count."""
+    copy = _broken(run, tmp_path)
+    surrogate = copy / "axon" / "surrogate"
+    target = TARGETS[1]
+    with h5py.File(surrogate / "predictions.h5", "r+") as file:
+        for name in ("truth", "mean", "lower", "upper"):
+            file["heldout"][name][:, 1] = -2.5
+    metrics = json.loads((surrogate / "metrics.json").read_text())
+    for errors in (metrics["targets"], metrics["subsets"]["random"]["targets"]):
+        errors[target] |= {"r2": None, "nrmse": None, "coverage90": 1.0, "interval_width": 0.0}
+    # As an evaluation writes it: sums of equal numbers are not exactly their multiple.
+    metrics["cross_validation"]["random"][target] = {"r2": 1.0, "nrmse": None}
+    metrics["cross_validation"]["grouped"][target] = {"r2": 0.25, "nrmse": None}
+    metrics["noise_floor"][target] = {"r2": 1.0, "nrmse": None}
+    metrics["coverage_judgement"][target] |= {"coverage": 1.0, "low": 1.0, "high": 1.0, "passed": False}
+    metrics["baseline_intervals"]["gaussian_process"][target] = {"coverage": 0.0, "width": 0.0}
+    for baseline in metrics["paired"].values():
+        baseline[target] = {"difference_nrmse": None, "low": None, "high": None}
+    (surrogate / "metrics.json").write_text(json.dumps(metrics))
+    text = re.sub(r"\s+", " ", Page(_write(copy)).text)
+    assert "not judged: the output is constant" in text and "not judged: too few held-out groups" not in text
+    label = "Peak axolemma strain"
+    assert f"Constant in the held-out cases and not judged: {label} (reference gap layout)" in text
+    assert "of 11 outputs agree" in text and "of 11 outputs (paired" in text
+    assert f"{label}90.0 %—— to —not judged0" in text
+    assert "0.750 higher" not in text
+    entry = json.loads((copy / "new.json").read_text())["studies"]["axon"]
+    assert entry["coverage_judgement"][target]["passed"] is None
+    assert entry["cross_validation"]["random"][target]["r2"] is None
+
+
 @pytest.mark.parametrize(
     "name", ["surrogate/metrics.json", "surrogate/predictions.h5", "verification.json", "figures/pulses.png"]
 )

@@ -72,6 +72,8 @@ class Standing:
 
 def standing(results: StudyResults, target: str) -> Standing:
     """The network earns its place on a target only where it beats every baseline."""
+    if results.constant(target):
+        return Standing(OPEN, "not judged: the output is constant")
     found = comparisons(results, target)
     worse = [results.baseline_label(item.baseline) for item in found if item.kind == WORSE]
     equal = [results.baseline_label(item.baseline) for item in found if item.kind == EQUAL]
@@ -133,14 +135,18 @@ def _accuracy(results: StudyResults) -> list[str]:
             lines.append(f"R² {_range(scores, score)} ({_short(group.title)})")
     if not lines:
         return []
-    return [
+    text = (
         f"On {count(random['n'])} held-out cases from {count(random['groups'])} groups that nothing was fitted to: "
         f"{', '.join(lines)}."
-    ]
+    )
+    constant = [target for target in results.targets if results.constant(target)]
+    if constant:
+        text += f" Constant in the held-out cases and not judged: {_listed(results, constant)}."
+    return [text]
 
 
 def _worth(results: StudyResults) -> list[str]:
-    kinds = {target: standing(results, target).kind for target in results.targets}
+    kinds = {target: standing(results, target).kind for target in results.targets if not results.constant(target)}
     better, equal, worse = ([t for t, kind in kinds.items() if kind == wanted] for wanted in (BETTER, EQUAL, WORSE))
     total = len(kinds)
     if len(better) == total:
@@ -157,8 +163,14 @@ def _worth(results: StudyResults) -> list[str]:
 
 def _noise(results: StudyResults) -> list[str]:
     floor, targets = results.metrics["noise_floor"], results.metrics["targets"]
-    known = [t for t in results.targets if is_number(floor.get(t, {}).get("nrmse")) and is_number(targets[t]["nrmse"])]
-    within = [t for t in known if targets[t]["nrmse"] <= floor[t]["nrmse"]]
+    known = [
+        t
+        for t in results.targets
+        if all(is_number(errors.get(key)) for errors in (floor.get(t, {}), targets[t]) for key in ("r2", "nrmse"))
+    ]
+    # The floor is measured on fewer cases, with a range and a variance of their own: either measure alone may put the
+    # network below a floor that it is far from.
+    within = [t for t in known if targets[t]["nrmse"] <= floor[t]["nrmse"] and targets[t]["r2"] >= floor[t]["r2"]]
     if not known:
         return []
     if not within:
@@ -173,7 +185,9 @@ def _noise(results: StudyResults) -> list[str]:
 
 
 def _intervals(results: StudyResults) -> list[str]:
-    judged = results.metrics["coverage_judgement"]
+    judged = {
+        target: entry for target, entry in results.metrics["coverage_judgement"].items() if not results.constant(target)
+    }
     values = [entry["coverage"] for entry in judged.values() if is_number(entry.get("coverage"))]
     verdicts = [entry.get("passed") for entry in judged.values()]
     if not values:
