@@ -31,8 +31,10 @@ def percent(value: Any, digits: int = 1) -> str:
     return f"{round(100 * value, digits) + 0.0:.{digits}f} %".replace("-", "−")
 
 
-_PLAIN = re.compile(r"[-−]?\d[\d,]*(?:\.(\d+))?(?!·)")
+_PLAIN = re.compile(r"[-−]?\d[\d,\u202f]*(?:\.(\d+))?(?!·)")
 _MOST_DECIMALS = 12
+# Of a number to three digits.
+_ROUNDED = 5e-3
 
 
 def _side(value: float, limit: float) -> int:
@@ -54,19 +56,24 @@ def apart(text: str, value: Any, *limits: float | None) -> str:
     if not is_number(value) or found is None:
         return text
     factor = 100.0 if text[found.end() :].lstrip().startswith("%") else 1.0
-    decimals = len(found[1] or "")
-    if _read(found[0]) != round(factor * value, decimals):
+    decimals, rounded = len(found[1] or ""), _read(found[0])
+    if abs(rounded - factor * value) > max(0.5 * 10.0**-decimals, _ROUNDED * abs(factor * value)) * (1 + 1e-9):
         return text
-    for digits in range(decimals, _MOST_DECIMALS):
-        shown = f"{factor * value:,.{digits}f}"
+
+    def sides(number: float) -> bool:
         # Limits are rounded too: 100 x 0.07 is not 7.
-        if all(_side(_read(shown), round(factor * limit, 9)) == _side(value, limit) for limit in known):
-            return text if digits == decimals else shown.replace("-", "−") + text[found.end() :]
+        return all(_side(number, round(factor * limit, 9)) == _side(value, limit) for limit in known)
+
+    digits = decimals
+    while not sides(rounded) and digits < _MOST_DECIMALS:
+        shown = f"{factor * value:,.{digits}f}".replace(",", "," if "," in found[0] else "\u202f").replace("-", "−")
+        text, rounded, digits = shown + text[found.end() :], _read(shown), digits + 1
+        found = _PLAIN.match(text)
     return text
 
 
 def _read(shown: str) -> float:
-    return float(shown.replace(",", "").replace("−", "-"))
+    return float(shown.replace(",", "").replace("\u202f", "").replace("−", "-"))
 
 
 def span(value: Any, show: Any) -> str:
@@ -107,6 +114,12 @@ def quantity(value: Any) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa.replace('-', '−')}·10{power}"
+
+
+def many(ratio: float) -> str:
+    """How many times, to three digits."""
+    rounded = float(f"{ratio:.3g}")
+    return count(rounded) if rounded >= 100 else quantity(rounded)
 
 
 _STEPS = (

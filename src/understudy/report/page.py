@@ -193,11 +193,9 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
     ]
     if numbers.is_number(deployment.get("seconds_two_threads")):
         rows.append(("Surrogate on two threads, wall time", numbers.duration(deployment["seconds_two_threads"])))
+    includes = (results.presentation.get("direct_cost") or {}).get("includes", "measured, one core")
     rows.append(
-        (
-            "Direct simulation, per case (measured, one core)",
-            numbers.duration(deployment.get("seconds_per_case_direct")),
-        )
+        (f"Direct simulation, per case ({includes})", numbers.duration(deployment.get("seconds_per_case_direct")))
     )
     ratio = verdicts.speed_up(deployment)
     if verdicts.directly_measured(deployment):
@@ -207,7 +205,12 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
         direct = deployment["n"] * deployment["seconds_per_case_direct"]
         kind = "processor time" if verdicts.directly_measured(deployment) else "one core, extrapolated"
         rows.append((f"Direct simulation of all ({kind})", numbers.duration(direct)))
-        rows.append(("Speed-up, core against core", f"{verdicts.many(ratio)} ×"))
+        rows.append(("Speed-up, core against core", f"{numbers.many(ratio)} ×"))
+    other = verdicts.other_direct_cost(results)
+    if other is not None:
+        seconds, words = other
+        speed = numbers.many(deployment["n"] * seconds / deployment["seconds"])
+        rows.append((f"Direct simulation, per case ({words})", f"{numbers.duration(seconds)}: {speed} ×"))
     rows += [(words(key), numbers.quantity(value)) for key, value in deployment.items() if key not in _DEPLOYMENT_KEYS]
     if deployment.get("impact"):
         rows.insert(0, ("Shown for", str(deployment["impact"])))

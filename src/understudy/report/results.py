@@ -216,6 +216,11 @@ def read_study(run_folder: Path, study: str) -> StudyResults:
         )
     constant = [target for column, target in enumerate(targets) if _constant(heldout, column)]
     curve = read_json(surrogate / "learning_curve.json")
+    presentation = read_json(folder / "figures" / "presentation.json")
+    deployment = read_json(folder / "deployment.json")
+    # A study may have timed its direct simulation better than the program that used the surrogate could know.
+    if direct := presentation.get("direct_cost"):
+        deployment = {**deployment, "seconds_per_case_direct": direct["seconds_per_case"]}
     return StudyResults(
         name=study,
         folder=folder,
@@ -226,6 +231,6 @@ def read_study(run_folder: Path, study: str) -> StudyResults:
         curve=curve["learning_curve"],
         curve_baselines=curve["baselines"],
         verification=read_json(folder / "verification.json")["checks"],
-        deployment=read_json(folder / "deployment.json"),
-        presentation=read_json(folder / "figures" / "presentation.json"),
+        deployment=deployment,
+        presentation=presentation,
     )

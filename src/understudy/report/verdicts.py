@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.report.numbers import cores, count, duration, is_number, percent, quantity, score
+from understudy.report.numbers import cores, count, duration, is_number, many, percent, score
 from understudy.report.results import StudyResults
 
 BETTER, EQUAL, WORSE, OPEN = "better", "equal", "worse", "open"
@@ -232,16 +232,16 @@ def speed_up(deployment: Mapping[str, Any]) -> float | None:
     return deployment["n"] * direct / seconds
 
 
-def many(ratio: float) -> str:
-    """How many times, to two digits."""
-    rounded = float(f"{ratio:.2g}")
-    return count(rounded) if rounded >= 10 else quantity(rounded)
-
-
 def directly_measured(deployment: Mapping[str, Any]) -> bool:
     """Whether all the cases of the deployment were simulated directly too, and timed."""
     timed = all(is_number(deployment.get(key)) for key in ("direct_wall_s", "direct_ranks"))
     return timed and deployment.get("direct_n") == deployment["n"]
+
+
+def other_direct_cost(results: StudyResults) -> tuple[float, str] | None:
+    """A second measured cost of a direct case with what it includes, where a study has one: seconds, and words."""
+    other = results.presentation.get("other_direct_cost") or {}
+    return (other["seconds_per_case"], other["includes"]) if is_number(other.get("seconds_per_case")) else None
 
 
 def _speed(results: StudyResults) -> list[str]:
@@ -251,6 +251,7 @@ def _speed(results: StudyResults) -> list[str]:
         return []
     direct = deployment["n"] * deployment["seconds_per_case_direct"]
     times = many(ratio)
+    also = other_direct_cost(results)
     if directly_measured(deployment):
         took = f"{duration(deployment['direct_wall_s'])} on {cores(deployment['direct_ranks'])}"
         text = f"direct simulation took {took} (measured), {times} times as long core against core."
@@ -259,4 +260,8 @@ def _speed(results: StudyResults) -> list[str]:
             f"direct simulation would take {duration(direct)} of one core (extrapolated from its measured time per "
             f"case), {times} times as long."
         )
+    if also is not None:
+        seconds, words = also
+        other = many(deployment["n"] * seconds / deployment["seconds"])
+        text += f" At {duration(seconds)} per case, {words}, it would take {other} times as long."
     return [f"At work: {count(deployment['n'])} cases in {duration(deployment['seconds'])}; {text}"]
