@@ -191,12 +191,15 @@ def test_study_without_a_story_has_a_page_too(run: Path, tmp_path: Path) -> None
     assert json.loads((copy / "new.json").read_text())["studies"]["axon"]["goals"] == []
 
 
-def test_two_costs_of_direct_simulation_are_told_apart(run: Path, tmp_path: Path) -> None:
+def test_surrogate_in_use_tells_two_costs_apart_and_its_facts_in_words(run: Path, tmp_path: Path) -> None:
     """The study's own timing is the headline wherever the page says a cost; the other stands beside it in words."""
     copy = _broken(run, tmp_path)
     path = copy / "axon" / "figures" / "presentation.json"
     presentation = json.loads(path.read_text())
     presentation["direct_cost"] = {"seconds_per_case": 0.62, "includes": "the engine alone"}
+    deployment = copy / "axon" / "deployment.json"
+    noted = {"seconds_per_case": 1.4e-4, "features_s": 0.6535, "speed_error_max": 0.008115, "outside": 1284, "new": 2}
+    deployment.write_text(json.dumps(json.loads(deployment.read_text()) | noted))
     presentation["other_direct_cost"] = {"seconds_per_case": 0.31, "includes": "the mean of the ground truth"}
     path.write_text(json.dumps(presentation))
     text = re.sub(r"\s+", " ", Page(_write(copy)).text)
@@ -204,8 +207,13 @@ def test_two_costs_of_direct_simulation_are_told_apart(run: Path, tmp_path: Path
     assert "would take 2.28 h of one core (extrapolated from its measured time per case), 4 320 times as" in text
     assert "At 310 ms per case, the mean of the ground truth, it would take 2 160 times as long" in text
     assert "Direct simulation, per case (the engine alone)" in text and "4 320 ×" in text
-    deployment = json.loads((copy / "new.json").read_text())["studies"]["axon"]["deployment"]
-    assert deployment["seconds_per_case_direct"] == 0.62
+    for words in (
+        "input features, all cases654 ms", "speed, largest0.81 %", "their input is not known1 284", "New2",
+    ):  # fmt: skip
+        assert words in text
+    assert "Features s" not in text and "Seconds per case" not in text
+    written = json.loads((copy / "new.json").read_text())["studies"]["axon"]["deployment"]
+    assert written["seconds_per_case_direct"] == 0.62
 
 
 def test_report_json_keeps_the_contract(run: Path) -> None:

@@ -124,3 +124,21 @@ def test_goals_table_and_sentence_tell_a_miss_from_its_limit() -> None:
     goal = Goal("Inverse design", "inverse design", "Designs", "none", "5 %", "2 %", (missed,))
     assert goals_table([goal], ["Value"])["rows"][1][4]["text"] == "5.02 %"
     assert "inverse design (5.02 %)" in " ".join(goals_in_short([goal], {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rest for 1 s: largest drift in uM", "rest for 1 s: largest drift in µM"),
+        ("front at 0.25 um, step 12.5 us: speed", "front at 0.25 µm, step 12.5 µs: speed"),
+        ("radius 0.1 um, 3 receptors per um2", "radius 0.1 µm, 3 receptors per µm²"),
+        ("no local value known to us", "no local value known to us"),
+        ("nodal force over G0 h^2", "nodal force over G₀ h²"),
+        ("brackets are 1e-05 wide", "brackets are 10⁻⁵ wide"),
+        ("at (1.0, 2.5, 60.0) /s: [0.0426, 0.0, 0.04]", "at 1, 2.5, 60 /s: 0.0426, 0, 0.04"),
+        ("2.33 (1.5 to 3), Bell (1978, 1984)", "2.33 (1.5 to 3), Bell (1978, 1984)"),
+        (0.25, 0.25),
+    ],
+)
+def test_words_of_checks_are_printed_with_signs(text: str, shown: str) -> None:
+    assert numbers.typeset(text) == shown

@@ -112,7 +112,7 @@ def quantity(value: Any) -> str:
     if 1e-3 <= abs(value) < 1e5:
         return (f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}").replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
-    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    power = str(int(exponent)).translate(_SUPERSCRIPTS)
     return f"{mantissa.replace('-', '−')}·10{power}"
 
 
@@ -120,6 +120,26 @@ def many(ratio: float) -> str:
     """How many times, to three digits."""
     rounded = float(f"{ratio:.3g}")
     return count(rounded) if rounded >= 100 else quantity(rounded)
+
+
+_LIST = re.compile(r"\[([-\d., e]+)\]|\(((?:-?\d+\.\d+, )+-?\d+\.\d+)\)")
+# "us" is a word too: after a number alone is it a unit.
+_UNITS = ((r"\bum2\b", "µm²"), (r"\bum\b", "µm"), (r"\buM\b", "µM"), (r"(?<=\d )us\b", "µs"), (r"\bG0\b", "G₀"))
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(text: Any) -> Any:
+    """A check's words as printed: micro and powers as signs, lists of numbers without brackets; else as it is.
+
+    Programs name their checks in plain letters, which logs and consoles can show.
+    """
+    if not isinstance(text, str):
+        return text
+    text = _LIST.sub(lambda m: ", ".join(f"{float(number):g}" for number in (m[1] or m[2]).split(",")), text)
+    for pattern, sign in _UNITS:
+        text = re.sub(pattern, sign, text)
+    text = re.sub(r"\b1e-0?(\d+)\b", lambda m: "10⁻" + m[1].translate(_SUPERSCRIPTS), text)
+    return re.sub(r"\^(\d)", lambda m: m[1].translate(_SUPERSCRIPTS), text)
 
 
 _STEPS = (

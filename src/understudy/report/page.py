@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ _DEPLOYMENT_KEYS = (
     "n",
     "seconds",
     "seconds_two_threads",
+    "seconds_per_case",
     "seconds_per_case_direct",
     "direct_n",
     "direct_wall_s",
@@ -35,6 +36,25 @@ _DEPLOYMENT_KEYS = (
     "device",
     "impact",
 )
+# What programs note beside the times of a deployment: words for people, and how a value is shown.
+_DEPLOYMENT_FACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "setup_s": ("Surrogate, made once for all cases", numbers.duration),
+    "solve_s": ("Simulation that the cases share, once", numbers.duration),
+    "field_sampling_s": ("Surrogate: sampling of the field, all cases", numbers.duration),
+    "features_s": ("Surrogate: input features, all cases", numbers.duration),
+    "network_s": ("Surrogate: network and interval, all cases", numbers.duration),
+    "placement": ("Shown for", str),
+    "cells": ("Cells", numbers.count),
+    "vertices": ("Vertices of the surface", numbers.count),
+    "azimuths": ("Azimuths of each cell", numbers.count),
+    "outside": ("Cases left out, because their input is not known", numbers.count),
+    "flagged_share": ("Flagged as unlike the training data", numbers.percent),
+    "checked": ("Cases that were simulated directly too", numbers.count),
+    "waves": ("Cases with a wave", numbers.count),
+    "missed": ("Cases with a wave in one of the two alone", numbers.count),
+    "speed_error_median": ("Error of the waves' speed, median", lambda value: numbers.percent(value, 2)),
+    "speed_error_max": ("Error of the waves' speed, largest", lambda value: numbers.percent(value, 2)),
+}
 _SEVERITIES = ("failure", "warning", "note")
 _REACHED_WORDS = {
     GOAL: "reach the goal",
@@ -68,6 +88,7 @@ def environment() -> Environment:
         numbers.hours,
         numbers.memory,
         numbers.apart,
+        numbers.typeset,
         words,
     ):
         environment.filters[function.__name__] = function
@@ -208,10 +229,14 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
         rows.append(("Speed-up, core against core", f"{numbers.many(ratio)} ×"))
     other = verdicts.other_direct_cost(results)
     if other is not None:
-        seconds, words = other
+        seconds, included = other
         speed = numbers.many(deployment["n"] * seconds / deployment["seconds"])
-        rows.append((f"Direct simulation, per case ({words})", f"{numbers.duration(seconds)}: {speed} ×"))
-    rows += [(words(key), numbers.quantity(value)) for key, value in deployment.items() if key not in _DEPLOYMENT_KEYS]
+        rows.append((f"Direct simulation, per case ({included})", f"{numbers.duration(seconds)}: {speed} ×"))
+    for key, (title, show) in _DEPLOYMENT_FACTS.items():
+        if deployment.get(key) is not None:
+            rows.append((title, show(deployment[key])))
+    others = (key for key in deployment if key not in _DEPLOYMENT_KEYS and key not in _DEPLOYMENT_FACTS)
+    rows += [(words(key), numbers.quantity(deployment[key])) for key in others]
     if deployment.get("impact"):
         rows.insert(0, ("Shown for", str(deployment["impact"])))
     return rows
