@@ -296,9 +296,11 @@ def test_constant_output_is_judged_nowhere(run: Path, tmp_path: Path) -> None:
     assert "of 11 outputs agree" in text and "of 11 outputs (paired" in text
     assert f"{label}90.0 %—— to —not judged0" in text
     assert "0.750 higher" not in text
+    # Programs are told which it is; the numbers stay those of the evaluation, against which the audit holds them.
     entry = json.loads((copy / "new.json").read_text())["studies"]["axon"]
-    assert entry["coverage_judgement"][target]["passed"] is None
-    assert entry["cross_validation"]["random"][target]["r2"] is None
+    assert entry["constant"] == [target]
+    assert entry["cross_validation"] == metrics["cross_validation"]
+    assert entry["coverage_judgement"] == metrics["coverage_judgement"]
 
 
 @pytest.mark.parametrize(

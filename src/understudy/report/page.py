@@ -43,7 +43,7 @@ _DEPLOYMENT_FACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "field_sampling_s": ("Surrogate: sampling of the field, all cases", numbers.duration),
     "features_s": ("Surrogate: input features, all cases", numbers.duration),
     "network_s": ("Surrogate: network and interval, all cases", numbers.duration),
-    "placement": ("Shown for", str),
+    "placement": ("Shown for", lambda name: name.replace("second_head", "second-head").replace("heldout", "held-out")),
     "cells": ("Cells", numbers.count),
     "vertices": ("Vertices of the surface", numbers.count),
     "azimuths": ("Azimuths of each cell", numbers.count),

@@ -158,7 +158,7 @@ def curve_pictures(results: StudyResults, group: TargetGroup) -> list[Picture]:
     pictures = []
     for target in group.targets:
         network = _curve(results.curve, target)
-        if not network:
+        if not network or results.constant(target):
             continue
         baselines = {
             results.baseline_label(name): _curve(results.curve_baselines.get(name, ()), target)

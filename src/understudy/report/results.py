@@ -55,11 +55,18 @@ class TargetGroup:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """One study, as far as the report shows it."""
+    """One study, as far as the report shows it.
+
+    Attributes
+    ----------
+    evaluated : the metrics as they were written.
+    metrics : the same without what is said of outputs that are constant, see `constant`.
+    """
 
     name: str
     folder: Path
     targets: tuple[str, ...]
+    evaluated: Mapping[str, Any]
     metrics: Mapping[str, Any]
     heldout: HeldOut
     folds: Mapping[str, Folds]
@@ -225,6 +232,7 @@ def read_study(run_folder: Path, study: str) -> StudyResults:
         name=study,
         folder=folder,
         targets=targets,
+        evaluated=metrics,
         metrics=_unjudged(metrics, constant),
         heldout=heldout,
         folds=_read_folds(surrogate / "cross_validation.h5"),

@@ -175,8 +175,8 @@ def _noise(results: StudyResults) -> list[str]:
         return []
     if not within:
         return [
-            "No output is predicted as closely as the simulation repeats itself: there is room left above the noise "
-            "floor."
+            "No output is predicted as closely as the simulation repeats itself, by R² and NRMSE together: there is "
+            "room left above the noise floor."
         ]
     return [
         f"Predicted as closely as the simulation repeats itself (at or below the noise floor): "
