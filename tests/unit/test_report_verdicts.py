@@ -119,6 +119,15 @@ def test_rounded_value_does_not_contradict_its_verdict(text: str, value: float, 
     assert numbers.apart(text, value, *limits) == shown
 
 
+def test_two_values_that_are_compared_are_told_apart() -> None:
+    """Each gets the decimals that order them as their verdict does; clear ones stay short."""
+    own, other = 0.000596, 0.000561
+    shown = [numbers.beside("0.06 %", value, rival) for value, rival in ((own, other), (other, own))]
+    assert shown == ["0.06 %", "0.056 %"]
+    assert numbers.beside("8.56 %", 0.0856, 0.06) == "8.56 %"
+    assert numbers.beside("0.06 %", own, own, None) == "0.06 %"
+
+
 def test_goals_table_and_sentence_tell_a_miss_from_its_limit() -> None:
     missed = Measured("", 0.0502, "5.0 %", MISSED, "3 targets", 0.05, 0.02)
     goal = Goal("Inverse design", "inverse design", "Designs", "none", "5 %", "2 %", (missed,))

@@ -18,7 +18,7 @@ from understudy.calcium.goals import (
     times,
 )
 from understudy.report.goals import MISSED, OPEN
-from understudy.report.numbers import MISSING, count, is_number, percent, quantity, score
+from understudy.report.numbers import MISSING, beside, count, is_number, percent, quantity, score
 from understudy.report.wording import (
     Figures,
     absent,
@@ -90,7 +90,7 @@ def family(results: Results, figures: Figures) -> dict[str, Any]:
 
 def _nearer(own: Any, other: Any) -> dict[str, str]:
     """An error of the network, marked by that of the simpler way."""
-    cell = {"text": ratio(own)}
+    cell = {"text": beside(ratio(own), own, other)}
     if is_number(own) and is_number(other):
         cell["mark"] = "better" if own < other else "worse"
     return cell
@@ -113,9 +113,11 @@ def observed(results: Results, figures: Figures) -> dict[str, Any]:
                 quantity(entry.get("noise")),
                 percent(entry.get("seen"), 0),
                 _nearer(own, table) | {"note": f"R² {score(entry.get('r2_new'))}"},
-                {"text": ratio(table), "note": f"R² {score(entry.get('table_r2_new'))}"},
+                {"text": beside(ratio(table), table, own), "note": f"R² {score(entry.get('table_r2_new'))}"},
                 _nearer(entry.get("network_missing"), entry.get("smoothing_missing")),
-                ratio(entry.get("smoothing_missing")),
+                beside(
+                    ratio(entry.get("smoothing_missing")), entry.get("smoothing_missing"), entry.get("network_missing")
+                ),
             ]
         )
     text = [

@@ -72,6 +72,13 @@ def apart(text: str, value: Any, *limits: float | None) -> str:
     return text
 
 
+def beside(text: str, value: Any, *others: Any) -> str:
+    """The text of a value with as many more decimals as tell it from others that stand beside it, likewise written."""
+    if not is_number(value):
+        return text
+    return apart(text, value, *((value + other) / 2 for other in others if is_number(other) and other != value))
+
+
 def _read(shown: str) -> float:
     return float(shown.replace(",", "").replace("\u202f", "").replace("−", "-"))
 
