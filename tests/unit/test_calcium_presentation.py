@@ -130,6 +130,32 @@ def test_few_runs_and_few_values_are_left_open() -> None:
     design["knobs"][0]["values"] = design["knobs"][0]["values"][:4]
     design["knobs"][1]["passed"] = False
     assert [entry.reached for entry in goals(design=design)["knobs"].measured] == ["open", "missed", "goal"]
+    story = sections(content(design=design))["design"]
+    assert [row[2]["mark"] for row in story["table"]["rows"]] == ["open", "worse", "better"]
+    said = " ".join(story["text"])
+    assert "All knobs pass" not in said and "Knobs that do not pass: " in said and "Not judged: " in said
+
+
+def test_one_seed_judges_no_knob_and_has_no_spread() -> None:
+    design = copy.deepcopy(calcium_results.design())
+    for entry in design["knobs"]:
+        entry["outcomes"] = entry["outcomes"][:1]
+        entry["spread_over_half_step"] = 0.0
+    design["inverse"] = design["inverse"][:1]
+    design["inverse"][0]["errors"] = [-0.0326, 0.0502]
+    story = sections(content(design=design))["design"]
+    said = " ".join(story["text"])
+    assert "it was trained from 1 seed." in said and "1 wanted pair of amplitude and duration was reached" in said
+    assert "All knobs pass" not in said and "has 8 and 1." in said
+    assert [row[4] for row in story["table"]["rows"]] == ["—"] * 3
+    page = texts(content(design=design))
+    assert "1 seed, 8 values" in page and "1 target" in page and "1 seeds" not in page and "1 targets" not in page
+    assert "inverse design (5.02 %)" in page
+
+
+def test_published_column_holds_published_values_only() -> None:
+    published = {goal.published for goal in study_goals(results())}
+    assert published == {"none", "Breit & Queisser 2018"}
 
 
 def test_a_recovery_curve_that_does_not_rise_is_left_open() -> None:

@@ -244,6 +244,16 @@ def test_null_in_a_file_is_a_dash(name: str) -> None:
     assert "—" in texts(page["sections"])
 
 
+def test_synthetic_field_has_no_filled_voxels() -> None:
+    """Where the anatomy alone gives the directions, none is taken from neighbours."""
+    whole = texts(content())
+    assert "takes its direction from its neighbours" in whole
+    errors = axon_results.white_matter_errors() | {"covered": None, "by_tract": None}
+    synthetic = texts(content(errors=errors))
+    assert "takes its direction from its neighbours" not in synthetic and "without streamlines" in synthetic
+    assert "Filled voxels" not in synthetic and "Voxels with streamlines" not in synthetic
+
+
 def test_partial_results_are_said() -> None:
     errors = axon_results.white_matter_errors() | {"by_tract": None, "filled": None, "failed": 3}
     errors["flagged"] = {"share": 0.0, "targets": None}

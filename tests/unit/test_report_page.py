@@ -204,6 +204,31 @@ def test_study_without_a_story_has_a_page_too(run: Path, tmp_path: Path) -> None
     assert json.loads((copy / "new.json").read_text())["studies"]["axon"]["goals"] == []
 
 
+def test_surrogate_in_use_tells_two_costs_apart_and_its_facts_in_words(run: Path, tmp_path: Path) -> None:
+    """The study's own timing is the headline wherever the page says a cost; the other stands beside it in words."""
+    copy = _broken(run, tmp_path)
+    path = copy / "axon" / "figures" / "presentation.json"
+    presentation = json.loads(path.read_text())
+    presentation["direct_cost"] = {"seconds_per_case": 0.62, "includes": "the engine alone"}
+    deployment = copy / "axon" / "deployment.json"
+    noted = {"seconds_per_case": 1.4e-4, "features_s": 0.6535, "speed_error_max": 0.008115, "outside": 1284, "new": 2}
+    deployment.write_text(json.dumps(json.loads(deployment.read_text()) | noted))
+    presentation["other_direct_cost"] = {"seconds_per_case": 0.31, "includes": "the mean of the ground truth"}
+    path.write_text(json.dumps(presentation))
+    text = re.sub(r"\s+", " ", Page(_write(copy)).text)
+    # 13,234 cases in 1.9 s.
+    assert "would take 2.28 h of one core (extrapolated from its measured time per case), 4 320 times as" in text
+    assert "At 310 ms per case, the mean of the ground truth, it would take 2 160 times as long" in text
+    assert "Direct simulation, per case (the engine alone)" in text and "4 320 ×" in text
+    for words in (
+        "input features, all cases654 ms", "speed, largest0.81 %", "their input is not known1 284", "New2",
+    ):  # fmt: skip
+        assert words in text
+    assert "Features s" not in text and "Seconds per case" not in text
+    written = json.loads((copy / "new.json").read_text())["studies"]["axon"]["deployment"]
+    assert written["seconds_per_case_direct"] == 0.62
+
+
 def test_report_json_keeps_the_contract(run: Path) -> None:
     report = json.loads((run / "report.json").read_text())
     assert report["run"] == "demo"
@@ -255,6 +280,40 @@ def test_failed_audit_and_unjudged_coverage_show(run: Path, tmp_path: Path) -> N
     assert "audit failed: 1 failure<" in text
     assert "too few cases or groups to judge that" in text and "not judged: too few held-out groups" in text
     assert json.loads((copy / "new.json").read_text())["studies"]["axon"]["targets"]["tau_failed"]["mape"] is None
+
+
+def test_constant_output_is_judged_nowhere(run: Path, tmp_path: Path) -> None:
+    """Its R2 of rounding errors and its intervals without width enter no verdict, no table and no count."""
+    copy = _broken(run, tmp_path)
+    surrogate = copy / "axon" / "surrogate"
+    target = TARGETS[1]
+    with h5py.File(surrogate / "predictions.h5", "r+") as file:
+        for name in ("truth", "mean", "lower", "upper"):
+            file["heldout"][name][:, 1] = -2.5
+    metrics = json.loads((surrogate / "metrics.json").read_text())
+    for errors in (metrics["targets"], metrics["subsets"]["random"]["targets"]):
+        errors[target] |= {"r2": None, "nrmse": None, "coverage90": 1.0, "interval_width": 0.0}
+    # As an evaluation writes it: sums of equal numbers are not exactly their multiple.
+    metrics["cross_validation"]["random"][target] = {"r2": 1.0, "nrmse": None}
+    metrics["cross_validation"]["grouped"][target] = {"r2": 0.25, "nrmse": None}
+    metrics["noise_floor"][target] = {"r2": 1.0, "nrmse": None}
+    metrics["coverage_judgement"][target] |= {"coverage": 1.0, "low": 1.0, "high": 1.0, "passed": False}
+    metrics["baseline_intervals"]["gaussian_process"][target] = {"coverage": 0.0, "width": 0.0}
+    for baseline in metrics["paired"].values():
+        baseline[target] = {"difference_nrmse": None, "low": None, "high": None}
+    (surrogate / "metrics.json").write_text(json.dumps(metrics))
+    text = re.sub(r"\s+", " ", Page(_write(copy)).text)
+    assert "not judged: the output is constant" in text and "not judged: too few held-out groups" not in text
+    label = "Peak axolemma strain"
+    assert f"Constant in the held-out cases and not judged: {label} (reference gap layout)" in text
+    assert "of 11 outputs agree" in text and "of 11 outputs (paired" in text
+    assert f"{label}90.0 %—— to —not judged0" in text
+    assert "0.750 higher" not in text
+    # Programs are told which it is; the numbers stay those of the evaluation, against which the audit holds them.
+    entry = json.loads((copy / "new.json").read_text())["studies"]["axon"]
+    assert entry["constant"] == [target]
+    assert entry["cross_validation"] == metrics["cross_validation"]
+    assert entry["coverage_judgement"] == metrics["coverage_judgement"]
 
 
 @pytest.mark.parametrize(

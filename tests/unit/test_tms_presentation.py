@@ -10,7 +10,9 @@ import pytest
 import tms_results
 from tms_results import TYPES
 
+from understudy.report.numbers import many
 from understudy.report.sections import read_sections
+from understudy.tms.goals import study_goals
 from understudy.tms.presentation import presentation
 
 FIGURES = (
@@ -138,7 +140,7 @@ def test_numbers_stand_where_they_belong() -> None:
     curve = page["strength-duration"]["table"]["rows"][0]
     assert curve[1] == "0.21" and curve[-1] == "−2.0 %" and curve[2]["note"] == "one pole 676"
     times = {row[0]: row for row in page["maps"]["table"]["rows"] if isinstance(row, list)}
-    assert times["all"][1] == "74 µs" and times["NEURON, usual extracellular script"][2] == "110\u202f000 ×"
+    assert times["all"][1] == "74 µs" and times["NEURON, usual extracellular script"][2] == "114\u202f000 ×"
     unseen = page["beyond"]["table"]["rows"][3]
     assert unseen[0]["note"] == "half sine" and unseen[1]["text"] == "1.80 %"
     assert page["beyond"]["table"]["rows"][5][1]["text"] == "8.00 %"
@@ -183,3 +185,24 @@ def test_null_in_a_file_is_a_dash(name: str) -> None:
     page = content(**{name: _without(copy.deepcopy(results()[name]))})
     read_sections(page, "presentation.json")
     assert "—" in texts(page["sections"])
+
+
+def test_one_cost_of_simulation_is_the_headline_and_the_other_says_what_it_includes() -> None:
+    """Goals, maps and the page's own sentences divide the same cost of the engine by that of the surrogate."""
+    whole = results()
+    own = whole["deployment"]["seconds_per_case"]
+    engine = whole["verification"]["timing"]["engine_s_per_threshold"]
+    farmed = whole["deployment"]["seconds_per_case_direct"]
+    page = content()
+    assert page["direct_cost"]["seconds_per_case"] == engine
+    assert page["other_direct_cost"]["seconds_per_case"] == farmed
+    speed = {row[0]: row for row in sections(page)["maps"]["table"]["rows"] if isinstance(row, list)}
+    assert speed["our batched engine"][2] == f"{many(engine / own)} ×"
+    goal = next(goal for goal in study_goals(whole) if "our engine" in goal.quantity)
+    assert goal.measured[0].text == f"{many(engine / own)}×"
+    assert goal.measured[0].note.startswith(f"{many(farmed / own)}× over a threshold of the ground truth")
+
+
+def test_without_a_timed_engine_the_ground_truth_tells_the_cost() -> None:
+    page = content(verification=None)
+    assert page["direct_cost"] is None and page["other_direct_cost"] is None

@@ -138,13 +138,19 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
         return section("everywhere", "worth", title, [absent("white_matter_errors.json")])
     r2 = [inside(errors, "targets", output, "r2") for output in LABELS]
     held = [inside(errors, "targets", output, "coverage90") for output in LABELS]
+    # A synthetic field has no streamlines, and so none of its voxels is filled from neighbours.
+    covered = bool(errors.get("covered"))
     text = [
         f"The whole white matter of one held-out impact ({errors['impact']}) was simulated directly: "
         f"{count(errors['n'])} voxels, reference layout, so that the surrogate's error is known at each of them and "
         f"not estimated from a sample. R² over all voxels is {value_range(r2, score)}.",
         f"Voxels inside one element share its deformation: there are {count(errors['elements'])} independent elements, "
-        "and the table also gives errors of means over elements. A voxel that no streamline passes takes its direction "
-        "from its neighbours and is shown apart.",
+        "and the table also gives errors of means over elements. "
+        + (
+            "A voxel that no streamline passes takes its direction from its neighbours and is shown apart."
+            if covered
+            else "The fibre field gives every voxel a direction by itself, without streamlines."
+        ),
         f"The nominal 90 % intervals hold {value_range(held, percent)} of the voxels. They were calibrated for random "
         "voxels of many impacts, not for one, so this is reported and not judged.",
     ]
@@ -154,8 +160,14 @@ def everywhere(results: Results, figures: Figures) -> dict[str, Any]:
     flagged = errors.get("flagged") or {}
     sets = [
         ("Every voxel", errors["n"], errors.get("targets")),
-        ("Voxels with streamlines", inside(errors, "covered", "n"), inside(errors, "covered", "targets")),
-        ("Filled voxels, no streamlines", inside(errors, "filled", "n"), inside(errors, "filled", "targets")),
+        *(
+            [
+                ("Voxels with streamlines", inside(errors, "covered", "n"), inside(errors, "covered", "targets")),
+                ("Filled voxels, no streamlines", inside(errors, "filled", "n"), inside(errors, "filled", "targets")),
+            ]
+            if covered
+            else []
+        ),
         ("Means over elements", inside(errors, "by_element", "n"), inside(errors, "by_element", "targets")),
     ]
     if is_number(flagged.get("share")):

@@ -6,9 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudy.calcium.channel_figures import KNOBS, MEMBERS
-from understudy.calcium.goals import SPIKE_PEAK_MV, SPIKE_TIME_MS, fine, inverse_errors, ratio, times
-from understudy.report.numbers import count, is_number, percent, quantity, score
-from understudy.report.wording import Figures, absent, inside, listed, numeric_columns, section, value_range
+from understudy.calcium.goals import (
+    LEAST_SEEDS,
+    LEAST_VALUES,
+    SPIKE_PEAK_MV,
+    SPIKE_TIME_MS,
+    fine,
+    inverse_errors,
+    knobs,
+    ratio,
+    times,
+)
+from understudy.report.goals import MISSED, OPEN
+from understudy.report.numbers import MISSING, beside, count, is_number, percent, quantity, score
+from understudy.report.wording import (
+    Figures,
+    absent,
+    counted,
+    inside,
+    listed,
+    numeric_columns,
+    section,
+    value_range,
+)
 
 Results = Mapping[str, Any]
 
@@ -70,7 +90,7 @@ def family(results: Results, figures: Figures) -> dict[str, Any]:
 
 def _nearer(own: Any, other: Any) -> dict[str, str]:
     """An error of the network, marked by that of the simpler way."""
-    cell = {"text": ratio(own)}
+    cell = {"text": beside(ratio(own), own, other)}
     if is_number(own) and is_number(other):
         cell["mark"] = "better" if own < other else "worse"
     return cell
@@ -93,9 +113,11 @@ def observed(results: Results, figures: Figures) -> dict[str, Any]:
                 quantity(entry.get("noise")),
                 percent(entry.get("seen"), 0),
                 _nearer(own, table) | {"note": f"R² {score(entry.get('r2_new'))}"},
-                {"text": ratio(table), "note": f"R² {score(entry.get('table_r2_new'))}"},
+                {"text": beside(ratio(table), table, own), "note": f"R² {score(entry.get('table_r2_new'))}"},
                 _nearer(entry.get("network_missing"), entry.get("smoothing_missing")),
-                ratio(entry.get("smoothing_missing")),
+                beside(
+                    ratio(entry.get("smoothing_missing")), entry.get("smoothing_missing"), entry.get("network_missing")
+                ),
             ]
         )
     text = [
@@ -124,42 +146,57 @@ def observed(results: Results, figures: Figures) -> dict[str, Any]:
     return section("observations", "use", title, text, table, [picture])
 
 
+_KNOB_MARKS = {MISSED: "worse", OPEN: "open"}
+
+
 def designed(results: Results, figures: Figures) -> dict[str, Any]:
     """Channels designed for a wanted wave."""
     title = "Designed channels"
     found = inside(results.get("design"), "knobs") or []
     if not found:
         return section("design", "use", title, [absent("design.json")])
-    rows, failed = [], []
+    rows: list[Any] = []
+    failed: list[str] = []
+    unjudged: list[str] = []
+    reached = {entry.output: entry.reached for entry in knobs(results).measured}
     for entry in found:
         words = KNOBS.get(entry["knob"], entry["knob"]).partition(" (")[0]
-        passed = bool(entry.get("passed"))
-        if not passed:
-            failed.append(words.lower())
+        verdict = reached[entry["outcome"]]
+        if verdict in (MISSED, OPEN):
+            (failed if verdict == MISSED else unjudged).append(words.lower())
         rows.append(
             [
                 {"text": words, "note": entry["outcome"]},
                 ratio(entry["values"][0]) + " to " + ratio(entry["values"][-1]),
-                {"text": quantity(entry.get("spearman")), "mark": "better" if passed else "worse"},
+                {"text": quantity(entry.get("spearman")), "mark": _KNOB_MARKS.get(verdict, "better")},
                 times(entry.get("span")),
-                ratio(entry.get("spread_over_half_step")),
+                ratio(entry.get("spread_over_half_step")) if len(entry.get("outcomes") or []) > 1 else MISSING,
             ]
         )
     errors, inverse = inverse_errors(results), inside(results.get("design"), "inverse") or []
     seeds = max(len(entry.get("outcomes") or []) for entry in found)
+    values = min(len(entry["values"]) for entry in found)
     text = [
         "Nothing says that a channel must be one of nature's: its data can be designed, with knobs for the amplitude, "
         "the duration and the threshold of the wave that it makes. One network knows the knobs; "
-        f"{count(seeds)} were trained from different seeds. A knob passes if its outcome is strictly monotone in each "
+        f"it was trained from {counted(seeds, 'seed')}. A knob passes if its outcome is strictly monotone in each "
         "network, covers a factor of two, and seeds differ by less than half a step between neighbouring values.",
-        "All knobs pass." if not failed else f"Knobs that do not pass: {listed(failed)}.",
     ]
+    if failed:
+        text.append(f"Knobs that do not pass: {listed(failed)}.")
+    if unjudged:
+        text.append(
+            f"Not judged: {listed(unjudged)}. A verdict asks for {LEAST_VALUES} values of a knob and {LEAST_SEEDS} "
+            f"seeds, because one network says nothing about the next; this run has {count(values)} and {count(seeds)}."
+        )
+    if not failed and not unjudged:
+        text.append("All knobs pass.")
     if errors:
         runs = [entry.get("simulations") for entry in inverse]
         text.append(
-            f"The way back: {count(len(errors))} wanted pairs of amplitude and duration were reached within "
-            f"{value_range(errors, percent)} (the larger of the two errors), with "
-            f"{value_range(runs, count)} simulations each by the network in the cable."
+            f"The way back: {counted(len(errors), 'wanted pair')} of amplitude and duration "
+            f"{'was' if len(errors) == 1 else 'were'} reached within {value_range(errors, fine)} (the larger of the "
+            f"two errors), with {value_range(runs, count)} simulations each by the network in the cable."
         )
         exact = [abs(e) for entry in inverse for e in entry.get("exact_errors") or [] if is_number(e)]
         if exact:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.calcium.goals import CHANNELS, fine, hybrid, times, worst_step_error
-from understudy.report.numbers import is_number
+from understudy.report.numbers import beside, is_number
 from understudy.report.wording import inside, listed
 
 Results = Mapping[str, Any]
@@ -114,8 +114,9 @@ def table(results: Results) -> dict[str, Any] | None:
             continue
         cells: list[Any] = [measure.words]
         for name, value in values.items():
-            cell: dict[str, Any] = {"text": measure.show(value)}
+            closed = [values.get(network) for network, closure in CLOSURES.items() if closure == name]
             other = values.get(CLOSURES.get(name, ""))
+            cell: dict[str, Any] = {"text": beside(measure.show(value), value, other, *closed)}
             if is_number(value) and is_number(other):
                 cell["mark"] = "better" if value < other else "worse" if value > other else "equal"
             cells.append(cell)

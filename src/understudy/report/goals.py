@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.report.numbers import is_number
+from understudy.report.numbers import apart, is_number
 
 GOAL, LEAST, MISSED, REPORTED, OPEN = "goal", "at least", "missed", "reported", "open"
 _MARKS = {GOAL: "better", LEAST: "equal", MISSED: "worse", REPORTED: "note", OPEN: "open"}
@@ -36,6 +36,11 @@ class Measured:
     note: str = ""
     least: float | None = None
     goal: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """The text, with as many decimals as tell the value from what was asked."""
+        return apart(self.text, self.value, self.least, self.goal)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def goals_table(goals: Sequence[Goal], labels: Sequence[str]) -> dict[str, Any]:
             rows.append({"part": part})
         span = len(labels) // len(goal.measured)
         cells = [
-            {"text": entry.text, "note": entry.note, "mark": _MARKS[entry.reached], "span": span}
+            {"text": entry.shown, "note": entry.note, "mark": _MARKS[entry.reached], "span": span}
             for entry in goal.measured
         ]
         verdict = {"text": _verdict(goal), "mark": _MARKS[goal.reached]}
@@ -109,10 +114,10 @@ def _named(goal: Goal, reached: str, brief: Mapping[str, str]) -> str | None:
     if not found:
         return None
     if not found[0].output:
-        return f"{goal.short} ({found[0].text})"
-    if len(found) == len(goal.measured) and len({entry.text for entry in found}) == 1:
-        return f"{goal.short} ({found[0].text} on every output)"
-    shown = (f"{brief.get(entry.output, entry.output)} {entry.text}" for entry in found)
+        return f"{goal.short} ({found[0].shown})"
+    if len(found) == len(goal.measured) and len({entry.shown for entry in found}) == 1:
+        return f"{goal.short} ({found[0].shown} on every output)"
+    shown = (f"{brief.get(entry.output, entry.output)} {entry.shown}" for entry in found)
     return f"{goal.short} ({', '.join(shown)})"
 
 

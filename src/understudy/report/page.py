@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ _DEPLOYMENT_KEYS = (
     "n",
     "seconds",
     "seconds_two_threads",
+    "seconds_per_case",
     "seconds_per_case_direct",
     "direct_n",
     "direct_wall_s",
@@ -35,6 +36,25 @@ _DEPLOYMENT_KEYS = (
     "device",
     "impact",
 )
+# What programs note beside the times of a deployment: words for people, and how a value is shown.
+_DEPLOYMENT_FACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "setup_s": ("Surrogate, made once for all cases", numbers.duration),
+    "solve_s": ("Simulation that the cases share, once", numbers.duration),
+    "field_sampling_s": ("Surrogate: sampling of the field, all cases", numbers.duration),
+    "features_s": ("Surrogate: input features, all cases", numbers.duration),
+    "network_s": ("Surrogate: network and interval, all cases", numbers.duration),
+    "placement": ("Shown for", lambda name: name.replace("second_head", "second-head").replace("heldout", "held-out")),
+    "cells": ("Cells", numbers.count),
+    "vertices": ("Vertices of the surface", numbers.count),
+    "azimuths": ("Azimuths of each cell", numbers.count),
+    "outside": ("Cases left out, because their input is not known", numbers.count),
+    "flagged_share": ("Flagged as unlike the training data", numbers.percent),
+    "checked": ("Cases that were simulated directly too", numbers.count),
+    "waves": ("Cases with a wave", numbers.count),
+    "missed": ("Cases with a wave in one of the two alone", numbers.count),
+    "speed_error_median": ("Error of the waves' speed, median", lambda value: numbers.percent(value, 2)),
+    "speed_error_max": ("Error of the waves' speed, largest", lambda value: numbers.percent(value, 2)),
+}
 _SEVERITIES = ("failure", "warning", "note")
 _REACHED_WORDS = {
     GOAL: "reach the goal",
@@ -67,6 +87,8 @@ def environment() -> Environment:
         numbers.duration,
         numbers.hours,
         numbers.memory,
+        numbers.apart,
+        numbers.typeset,
         words,
     ):
         environment.filters[function.__name__] = function
@@ -192,11 +214,9 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
     ]
     if numbers.is_number(deployment.get("seconds_two_threads")):
         rows.append(("Surrogate on two threads, wall time", numbers.duration(deployment["seconds_two_threads"])))
+    includes = (results.presentation.get("direct_cost") or {}).get("includes", "measured, one core")
     rows.append(
-        (
-            "Direct simulation, per case (measured, one core)",
-            numbers.duration(deployment.get("seconds_per_case_direct")),
-        )
+        (f"Direct simulation, per case ({includes})", numbers.duration(deployment.get("seconds_per_case_direct")))
     )
     ratio = verdicts.speed_up(deployment)
     if verdicts.directly_measured(deployment):
@@ -206,8 +226,17 @@ def _deployment(results: StudyResults) -> list[tuple[str, str]]:
         direct = deployment["n"] * deployment["seconds_per_case_direct"]
         kind = "processor time" if verdicts.directly_measured(deployment) else "one core, extrapolated"
         rows.append((f"Direct simulation of all ({kind})", numbers.duration(direct)))
-        rows.append(("Speed-up, core against core", f"{verdicts.many(ratio)} ×"))
-    rows += [(words(key), numbers.quantity(value)) for key, value in deployment.items() if key not in _DEPLOYMENT_KEYS]
+        rows.append(("Speed-up, core against core", f"{numbers.many(ratio)} ×"))
+    other = verdicts.other_direct_cost(results)
+    if other is not None:
+        seconds, included = other
+        speed = numbers.many(deployment["n"] * seconds / deployment["seconds"])
+        rows.append((f"Direct simulation, per case ({included})", f"{numbers.duration(seconds)}: {speed} ×"))
+    for key, (title, show) in _DEPLOYMENT_FACTS.items():
+        if deployment.get(key) is not None:
+            rows.append((title, show(deployment[key])))
+    others = (key for key in deployment if key not in _DEPLOYMENT_KEYS and key not in _DEPLOYMENT_FACTS)
+    rows += [(words(key), numbers.quantity(deployment[key])) for key in others]
     if deployment.get("impact"):
         rows.insert(0, ("Shown for", str(deployment["impact"])))
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,12 @@ def paired_picture(results: StudyResults, group: TargetGroup) -> Picture:
     return drawn(figure, f"{group.title}: NRMSE of the network less that of each baseline, with intervals. {said}.")
 
 
+def _median(values: np.ndarray) -> float | None:
+    """Median of those that are numbers; None where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else None
+
+
 def fold_picture(results: StudyResults, group: TargetGroup) -> Picture:
     """R2 of each fold, random and grouped, from the stored out-of-fold predictions."""
     scores = {}
@@ -133,10 +139,10 @@ def fold_picture(results: StudyResults, group: TargetGroup) -> Picture:
         scores[kind] = np.array(
             [[r2(folds.truth[folds.fold == n, c], folds.mean[folds.fold == n, c]) for c in columns] for n in numbers]
         )
+        scores[kind][:, [results.constant(target) for target in group.targets]] = np.nan
     figure = figures.fold_scores(_labels(results, group), scores)
     medians = "; ".join(
-        f"{kind} folds, medians {', '.join(score(float(v)) for v in np.nanmedian(s, axis=0))}"
-        for kind, s in scores.items()
+        f"{kind} folds, medians {', '.join(score(_median(column)) for column in s.T)}" for kind, s in scores.items()
     )
     return drawn(figure, f"{group.title}: R² of every fold for {', '.join(_labels(results, group))}: {medians}.")
 
@@ -152,7 +158,7 @@ def curve_pictures(results: StudyResults, group: TargetGroup) -> list[Picture]:
     pictures = []
     for target in group.targets:
         network = _curve(results.curve, target)
-        if not network:
+        if not network or results.constant(target):
             continue
         baselines = {
             results.baseline_label(name): _curve(results.curve_baselines.get(name, ()), target)
@@ -178,7 +184,10 @@ def curve_key(results: StudyResults) -> Picture:
 
 
 def coverage_pictures(results: StudyResults, group: TargetGroup) -> list[Picture]:
-    """Coverage of the intervals by target, and within each held-out group."""
+    """Coverage of the intervals by target, and within each held-out group; none of targets that are constant."""
+    group = replace(group, targets=tuple(target for target in group.targets if not results.constant(target)))
+    if not group.targets:
+        return []
     judged, labels = results.metrics["coverage_judgement"], _labels(results, group)
     ranges = list(zip(*(_values(judged, group, key) for key in ("coverage", "low", "high")), strict=True))
     others = {

@@ -55,11 +55,18 @@ class TargetGroup:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """One study, as far as the report shows it."""
+    """One study, as far as the report shows it.
+
+    Attributes
+    ----------
+    evaluated : the metrics as they were written.
+    metrics : the same without what is said of outputs that are constant, see `constant`.
+    """
 
     name: str
     folder: Path
     targets: tuple[str, ...]
+    evaluated: Mapping[str, Any]
     metrics: Mapping[str, Any]
     heldout: HeldOut
     folds: Mapping[str, Folds]
@@ -72,6 +79,10 @@ class StudyResults:
     def column(self, target: str) -> int:
         """Column of a target in the arrays."""
         return self.targets.index(target)
+
+    def constant(self, target: str) -> bool:
+        """Whether the ground truth of the random held-out cases is one value, so that no measure can judge it."""
+        return _constant(self.heldout, self.column(target))
 
     def label(self, target: str) -> str:
         """The target's name for people."""
@@ -162,6 +173,37 @@ def _read_folds(path: Path) -> dict[str, Folds]:
             raise InputError(f"{path}: {error.args[0]}; accepted is a file of cross-validation predictions") from None
 
 
+def _constant(held: HeldOut, column: int) -> bool:
+    truth = held.truth[held.subset == "random", column]
+    return truth.size > 0 and float(np.ptp(truth)) == 0.0
+
+
+def _unjudged(metrics: dict[str, Any], constant: Sequence[str]) -> dict[str, Any]:
+    """The metrics without verdicts on outputs that are constant.
+
+    R2 has no denominator there (its rounding errors give a perfect or an absurd one), and an interval without width
+    covers every case or none.
+    """
+    removed = {"r2": None, "nrmse": None}
+    covered = {"coverage": None, "low": None, "high": None, "passed": None, "reason": "not judged: constant truth"}
+    result = dict(metrics)
+    for target in constant:
+        result["coverage_judgement"] = _replaced(result["coverage_judgement"], target, covered)
+        result["noise_floor"] = _replaced(result["noise_floor"], target, removed)
+        for key in ("cross_validation", "baselines"):
+            result[key] = {name: _replaced(entries, target, removed) for name, entries in result[key].items()}
+        result["baseline_intervals"] = {
+            name: _replaced(entries, target, {"coverage": None})
+            for name, entries in (result.get("baseline_intervals") or {}).items()
+        }
+    return result
+
+
+def _replaced(entries: Mapping[str, Any], target: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries by target with some values of one target replaced; nothing changes where the target has none."""
+    return {name: {**entry, **values} if name == target else entry for name, entry in entries.items()}
+
+
 def read_study(run_folder: Path, study: str) -> StudyResults:
     """All files of one study that the report shows.
 
@@ -179,17 +221,24 @@ def read_study(run_folder: Path, study: str) -> StudyResults:
             f"{surrogate / 'metrics.json'}: found targets {', '.join(metrics['targets'])}; accepted are those of "
             f"predictions.h5: {', '.join(targets)}"
         )
+    constant = [target for column, target in enumerate(targets) if _constant(heldout, column)]
     curve = read_json(surrogate / "learning_curve.json")
+    presentation = read_json(folder / "figures" / "presentation.json")
+    deployment = read_json(folder / "deployment.json")
+    # A study may have timed its direct simulation better than the program that used the surrogate could know.
+    if direct := presentation.get("direct_cost"):
+        deployment = {**deployment, "seconds_per_case_direct": direct["seconds_per_case"]}
     return StudyResults(
         name=study,
         folder=folder,
         targets=targets,
-        metrics=metrics,
+        evaluated=metrics,
+        metrics=_unjudged(metrics, constant),
         heldout=heldout,
         folds=_read_folds(surrogate / "cross_validation.h5"),
         curve=curve["learning_curve"],
         curve_baselines=curve["baselines"],
         verification=read_json(folder / "verification.json")["checks"],
-        deployment=read_json(folder / "deployment.json"),
-        presentation=read_json(folder / "figures" / "presentation.json"),
+        deployment=deployment,
+        presentation=presentation,
     )

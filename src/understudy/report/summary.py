@@ -26,7 +26,9 @@ def finite(value: Any) -> Any:
 def study_entry(results: StudyResults, costs: Sequence[Cost]) -> dict[str, Any]:
     """One study's entry: its metrics with learning curve, deployment, verification, published values, goals, cost."""
     return {
-        **results.metrics,
+        # The audit holds them against the file.
+        **results.evaluated,
+        "constant": [target for target in results.targets if results.constant(target)],
         "learning_curve": list(results.curve),
         "deployment": dict(results.deployment),
         "verification": list(results.verification),

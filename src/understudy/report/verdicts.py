@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.report.numbers import cores, count, duration, is_number, percent, quantity, score
+from understudy.report.numbers import cores, count, duration, is_number, many, percent, score
 from understudy.report.results import StudyResults
 
 BETTER, EQUAL, WORSE, OPEN = "better", "equal", "worse", "open"
@@ -72,6 +72,8 @@ class Standing:
 
 def standing(results: StudyResults, target: str) -> Standing:
     """The network earns its place on a target only where it beats every baseline."""
+    if results.constant(target):
+        return Standing(OPEN, "not judged: the output is constant")
     found = comparisons(results, target)
     worse = [results.baseline_label(item.baseline) for item in found if item.kind == WORSE]
     equal = [results.baseline_label(item.baseline) for item in found if item.kind == EQUAL]
@@ -133,14 +135,18 @@ def _accuracy(results: StudyResults) -> list[str]:
             lines.append(f"R² {_range(scores, score)} ({_short(group.title)})")
     if not lines:
         return []
-    return [
+    text = (
         f"On {count(random['n'])} held-out cases from {count(random['groups'])} groups that nothing was fitted to: "
         f"{', '.join(lines)}."
-    ]
+    )
+    constant = [target for target in results.targets if results.constant(target)]
+    if constant:
+        text += f" Constant in the held-out cases and not judged: {_listed(results, constant)}."
+    return [text]
 
 
 def _worth(results: StudyResults) -> list[str]:
-    kinds = {target: standing(results, target).kind for target in results.targets}
+    kinds = {target: standing(results, target).kind for target in results.targets if not results.constant(target)}
     better, equal, worse = ([t for t, kind in kinds.items() if kind == wanted] for wanted in (BETTER, EQUAL, WORSE))
     total = len(kinds)
     if len(better) == total:
@@ -157,14 +163,20 @@ def _worth(results: StudyResults) -> list[str]:
 
 def _noise(results: StudyResults) -> list[str]:
     floor, targets = results.metrics["noise_floor"], results.metrics["targets"]
-    known = [t for t in results.targets if is_number(floor.get(t, {}).get("nrmse")) and is_number(targets[t]["nrmse"])]
-    within = [t for t in known if targets[t]["nrmse"] <= floor[t]["nrmse"]]
+    known = [
+        t
+        for t in results.targets
+        if all(is_number(errors.get(key)) for errors in (floor.get(t, {}), targets[t]) for key in ("r2", "nrmse"))
+    ]
+    # The floor is measured on fewer cases, with a range and a variance of their own: either measure alone may put the
+    # network below a floor that it is far from.
+    within = [t for t in known if targets[t]["nrmse"] <= floor[t]["nrmse"] and targets[t]["r2"] >= floor[t]["r2"]]
     if not known:
         return []
     if not within:
         return [
-            "No output is predicted as closely as the simulation repeats itself: there is room left above the noise "
-            "floor."
+            "No output is predicted as closely as the simulation repeats itself, by R² and NRMSE together: there is "
+            "room left above the noise floor."
         ]
     return [
         f"Predicted as closely as the simulation repeats itself (at or below the noise floor): "
@@ -173,7 +185,9 @@ def _noise(results: StudyResults) -> list[str]:
 
 
 def _intervals(results: StudyResults) -> list[str]:
-    judged = results.metrics["coverage_judgement"]
+    judged = {
+        target: entry for target, entry in results.metrics["coverage_judgement"].items() if not results.constant(target)
+    }
     values = [entry["coverage"] for entry in judged.values() if is_number(entry.get("coverage"))]
     verdicts = [entry.get("passed") for entry in judged.values()]
     if not values:
@@ -218,16 +232,16 @@ def speed_up(deployment: Mapping[str, Any]) -> float | None:
     return deployment["n"] * direct / seconds
 
 
-def many(ratio: float) -> str:
-    """How many times, to two digits."""
-    rounded = float(f"{ratio:.2g}")
-    return count(rounded) if rounded >= 10 else quantity(rounded)
-
-
 def directly_measured(deployment: Mapping[str, Any]) -> bool:
     """Whether all the cases of the deployment were simulated directly too, and timed."""
     timed = all(is_number(deployment.get(key)) for key in ("direct_wall_s", "direct_ranks"))
     return timed and deployment.get("direct_n") == deployment["n"]
+
+
+def other_direct_cost(results: StudyResults) -> tuple[float, str] | None:
+    """A second measured cost of a direct case with what it includes, where a study has one: seconds, and words."""
+    other = results.presentation.get("other_direct_cost") or {}
+    return (other["seconds_per_case"], other["includes"]) if is_number(other.get("seconds_per_case")) else None
 
 
 def _speed(results: StudyResults) -> list[str]:
@@ -237,6 +251,7 @@ def _speed(results: StudyResults) -> list[str]:
         return []
     direct = deployment["n"] * deployment["seconds_per_case_direct"]
     times = many(ratio)
+    also = other_direct_cost(results)
     if directly_measured(deployment):
         took = f"{duration(deployment['direct_wall_s'])} on {cores(deployment['direct_ranks'])}"
         text = f"direct simulation took {took} (measured), {times} times as long core against core."
@@ -245,4 +260,8 @@ def _speed(results: StudyResults) -> list[str]:
             f"direct simulation would take {duration(direct)} of one core (extrapolated from its measured time per "
             f"case), {times} times as long."
         )
+    if also is not None:
+        seconds, words = also
+        other = many(deployment["n"] * seconds / deployment["seconds"])
+        text += f" At {duration(seconds)} per case, {words}, it would take {other} times as long."
     return [f"At work: {count(deployment['n'])} cases in {duration(deployment['seconds'])}; {text}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from understudy.report.numbers import MISSING, is_number, percent
+from understudy.report.numbers import MISSING, count, is_number, percent
 
 
 def numeric_columns(*titles: str) -> list[dict[str, Any]]:
@@ -26,6 +26,11 @@ def listed(words: Sequence[str]) -> str:
     if not words:
         return "nothing"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def counted(number: Any, word: str) -> str:
+    """A number of things: one seed, three seeds."""
+    return f"{count(number)} {word}{'' if number == 1 else 's'}"
 
 
 def inside(content: Any, *keys: str) -> Any:
