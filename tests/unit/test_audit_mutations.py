@@ -393,6 +393,14 @@ def test_input_that_was_made_again_with_equal_bytes(run: RunOfAllKinds) -> None:
     assert run.findings() == set()
 
 
+def test_stage_file_with_a_value_that_no_record_holds(run: RunOfAllKinds) -> None:
+    config = "axon/config/simulate_axons.yaml"
+    (run.folder / config).write_text("seed: 2026-01-01\n")
+    run.rehash(config, DATASET, FIGURE)
+    assert run.findings() == {("forged_record", f"{name}.prov.json") for name in (DATASET, FIGURE)}
+    assert "its stage file axon/config/simulate_axons.yaml says datetime.date" in run.message("forged_record")
+
+
 def test_folder_in_a_command_is_no_input(run: RunOfAllKinds) -> None:
     run.rewrite("audit.json", lambda record: record["command"].extend(["--run", "results:.", "results:axon"]))
     assert run.findings() == set()

@@ -7,9 +7,9 @@ Keys (all required):
 ``program``, ``study``
     the program, which has its rule's name; the study it worked for, or null.
 ``outputs``, ``inputs``
-    lists of files: ``name``, ``path`` (see `run_folder.portable`), ``size`` in bytes, ``sha256``. Inputs have a
-    ``kind`` too: ``result`` (made by a recorded job, named under ``producer``), ``configuration`` (a stage file) or
-    ``external`` (a file from outside the run).
+    lists of files: ``name``, ``path`` (see `run_folder.portable`), ``size`` in bytes, ``sha256``. Outputs lie in the
+    run. Inputs have a ``kind`` too: ``result`` (made by a recorded job, whose ``job``, ``program`` and ``record`` are
+    named under ``producer``), ``configuration`` (a stage file) or ``external`` (a file from outside the run).
 ``parameters``, ``parameters_sha256``
     the merged parameters and the hash of their canonical JSON.
 ``command``

@@ -27,9 +27,14 @@ def _stage_values(tree: Tree, entry: Mapping[str, Any]) -> dict[str, Any]:
         if entry["kind"] != "configuration" or file_sha256(path) != entry["sha256"]:
             return {}
         values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
         return {}
-    return plain(values) if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        return {}
+    try:
+        return plain(values)
+    except TypeError:  # a date, say, which no record holds: it differs from whatever the record says
+        return values
 
 
 def _command_contradictions(tree: Tree, record: Mapping[str, Any]) -> Iterator[str]:
