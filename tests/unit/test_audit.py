@@ -216,13 +216,18 @@ class Run:
 
         def write_report(html: Path, numbers: Path) -> None:
             html.write_text("<html></html>")
-            numbers.write_text(json.dumps({"studies": {"axon": json.loads(metrics.read_text())}}))
+            numbers.write_text(json.dumps(self.report()))
 
         outputs = {"html": self.folder / "report.html", "json": self.folder / "report.json"}
         self.do("write_report", {"audit": verdict, "metrics": metrics}, outputs, write_report, study=None)
 
     def judge(self, verdict: Path) -> None:
         verdict.write_text(json.dumps(audit(self.folder, root=self.root)))
+
+    def report(self) -> dict:
+        """What report.json says of the files as they are."""
+        verdict, metrics = (json.loads((self.folder / path).read_text()) for path in ("audit.json", METRICS))
+        return {"audit": verdict, "studies": {"axon": metrics}}
 
     def findings(self) -> set[tuple[str, str]]:
         """Kind and file of all failures and warnings."""
@@ -324,8 +329,7 @@ def test_edited_metric_with_all_hashes_forged(run: Run) -> None:
     metrics = json.loads((run.folder / METRICS).read_text())
     metrics["baselines"]["peak"]["tau_failed"]["nrmse"] *= 2
     (run.folder / METRICS).write_text(json.dumps(metrics))
-    report = {"studies": {"axon": metrics}}
-    (run.folder / "report.json").write_text(json.dumps(report))
+    (run.folder / "report.json").write_text(json.dumps(run.report()))
     run.rehash(METRICS, PREDICTIONS, "audit.json", "report.html")
     run.rehash("report.json", "report.html")
     assert run.findings() == {("metric_mismatch", METRICS)}
@@ -545,7 +549,7 @@ def with_new_folds(run: Run, write: Callable[[Path], None]) -> None:
     write(run.folder / FOLDS)
     metrics = metrics_of(run.folder / PREDICTIONS, run.folder / FOLDS)
     (run.folder / METRICS).write_text(json.dumps(metrics))
-    (run.folder / "report.json").write_text(json.dumps({"studies": {"axon": metrics}}))
+    (run.folder / "report.json").write_text(json.dumps(run.report()))
     run.rehash(FOLDS, FOLDS, PREDICTIONS)
     run.rehash(METRICS, PREDICTIONS, "audit.json", "report.html")
     run.rehash("report.json", "report.html")

@@ -32,6 +32,36 @@ def run(made: Run, tmp_path: Path) -> Run:
     return copy
 
 
+@pytest.fixture
+def reported(run: Run) -> Run:
+    """With all that a report copies."""
+    sources = {
+        "axon/surrogate/learning_curve.json": {"learning_curve": [{"n": 9}, {"n": 36}], "baselines": {}},
+        "axon/deployment.json": {"n": 100, "seconds": 2.0},
+        "axon/verification.json": {"checks": [{"name": "cable", "passed": True}]},
+        "axon/figures/presentation.json": {"limits": ["small"], "labels": {}},
+    }
+    for path, content in sources.items():
+        (run.folder / path).parent.mkdir(exist_ok=True)
+
+        def write(file: Path, content: Any = content) -> None:
+            file.write_text(json.dumps(content))
+
+        run.do("simulate_axons", {"dataset": run.folder / DATASET}, {"numbers": run.folder / path}, write)
+    report = run.report()
+    curve, deployment, verification, _ = sources.values()
+    report["studies"]["axon"] |= {
+        "learning_curve": curve["learning_curve"],
+        "deployment": deployment,
+        "verification": verification["checks"],
+        **{"published": {}, "published_point": None, "notes": [], "limits": ["small"], "goals": [], "in_short": []},
+    }
+    (run.folder / "report.json").write_text(json.dumps(report))
+    run.rehash("report.json", "report.html")
+    assert run.findings() == set()
+    return run
+
+
 def edit(path: Path, change: Callable[[Any], Any]) -> None:
     """Change a JSON file in place; what ``change`` returns replaces the whole, unless it is None."""
     content = json.loads(path.read_text())
@@ -75,6 +105,52 @@ def test_a_report_of_another_form_is_unreadable(run: Run, change: Callable[[Any]
 def test_json_that_is_nested_too_deeply_is_unreadable(run: Run) -> None:
     (run.folder / METRICS).write_text("[" * 100_000)
     assert {("changed_file", METRICS), ("unreadable_file", METRICS)} <= run.findings()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda report: report["studies"].pop("axon"), "studies.axon is missing"),
+        (
+            lambda report: report["studies"].update(mars={}),
+            "studies.mars: the run has no such study; accepted are axon",
+        ),
+        (lambda report: report["studies"]["axon"].update(n_heldout=1), "studies.axon.n_heldout is not what axon/surr"),
+        (lambda report: report["studies"]["axon"].update(deployment={"n": 9}), "is not what axon/deployment.json says"),
+        (lambda report: report["studies"]["axon"].update(verification=[]), "is not what axon/verification.json says"),
+        (lambda report: report["studies"]["axon"]["learning_curve"].pop(), "learning_curve.json says"),
+        (lambda report: report["studies"]["axon"].update(limits=[]), "studies.axon.limits is not what axon/figures/pr"),
+        (lambda report: report["audit"].update(files=9), "audit is not what audit.json says"),
+        (lambda report: report.pop("audit"), "audit is not what audit.json says"),
+    ],
+)
+def test_a_report_that_differs_from_its_files(reported: Run, change: Callable[[Any], Any], message: str) -> None:
+    """All hashes fit."""
+    edit(reported.folder / "report.json", lambda report: change(report) and None)
+    reported.rehash("report.json", "report.html")
+    assert reported.findings() == {("report_mismatch", "report.json")}
+    assert message in reported.message("report_mismatch")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("passed", False), ("files", 6), ("records", 3), ("inputs", 0), ("studies", ["mars"]), ("studies", [])],
+)
+def test_a_stored_verdict_about_another_run(run: Run, key: str, value: Any) -> None:
+    """With all hashes forged, and the report that embeds it too."""
+    edit(run.folder / "audit.json", lambda verdict: verdict.update({key: value}))
+    (run.folder / "report.json").write_text(json.dumps(run.report()))
+    run.rehash("audit.json", "audit.json", "report.html")
+    run.rehash("report.json", "report.html")
+    assert run.findings() == {("report_mismatch", "audit.json")}
+    assert f"{key}: says {value!r}, accepted is " in run.message("report_mismatch")
+
+
+def test_a_stored_verdict_is_no_lie_when_the_run_goes_on(run: Run) -> None:
+    """Another study is computed after the audit."""
+    inputs = {"config": run.folder / "axon/config/simulate_axons.yaml"}
+    run.do("simulate_axons", inputs, {"dataset": run.folder / "tms/fields.h5"}, lambda path: path.touch(), "tms")
+    assert run.findings() == set()
 
 
 @pytest.mark.parametrize("path", [DATASET, PREDICTIONS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,10 @@ import numpy as np
 
 from understudy.dataset import SPLITS, open_ground_truth
 from understudy.errors import InputError
-from understudy.provenance.file_checks import Tree
-from understudy.provenance.findings import Finding, finding
+from understudy.provenance.file_checks import Tree, claim_of
+from understudy.provenance.findings import Finding, finding, passed
+from understudy.provenance.record import parse_time
+from understudy.provenance.run_folder import REPORT_FILES
 from understudy.surrogate.metrics import coverage, nrmse, r2, target_metrics
 
 # Metrics are sums over float64 columns: another order of summation moves the last digits only.
@@ -34,8 +36,15 @@ DAMAGE = (
     TypeError,
     ValueError,
 )
-# Keys of report.json that the report composes itself.
-_COMPOSED = ("learning_curve", "deployment", "verification", "published", "notes", "limits")
+# What report.json takes from a study's presentation, and what it says where that says nothing.
+_PRESENTED: Mapping[str, Any] = {
+    "published": {},
+    "published_point": None,
+    "notes": [],
+    "limits": [],
+    "goals": [],
+    "in_short": [],
+}
 
 
 @dataclass(frozen=True)
@@ -314,19 +323,97 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _copied(study: str) -> dict[str, Callable[[Any], Mapping[str, Any]]]:
+    """Files whose content stands in a study's part of report.json as it is: path -> the part, from the content."""
+    return {
+        f"{study}/surrogate/metrics.json": dict,
+        f"{study}/surrogate/learning_curve.json": lambda content: {"learning_curve": content["learning_curve"]},
+        f"{study}/deployment.json": lambda content: {"deployment": content},
+        f"{study}/verification.json": lambda content: {"verification": content["checks"]},
+        f"{study}/figures/presentation.json": lambda content: {
+            name: content.get(name, absent) for name, absent in _PRESENTED.items()
+        },
+    }
+
+
+def _reported(record: Mapping[str, Any]) -> set[str]:
+    """Studies that a report tells of, by the word of its record."""
+    metrics = "/surrogate/metrics.json"
+    read = {entry["path"].removesuffix(metrics) for entry in record["inputs"] if entry["path"].endswith(metrics)}
+    return read | set(record["parameters"].get("studies", []))
+
+
+def _check_verdict(tree: Tree, studies: list[str], stored: Mapping[str, Any]) -> Iterator[Finding]:
+    """The stored verdict is one about this run; its numbers, where the run is still as it was when it was judged."""
+
+    def wrong(name: str, expected: Any) -> Finding:
+        return finding("report_mismatch", "audit.json", f"{name}: says {stored[name]!r}, accepted is {expected!r}")
+
+    clean = passed(stored["findings"])
+    if stored["passed"] is not clean:
+        yield wrong("passed", clean)
+    if tree.elsewhere:
+        # Published of one study, out of a run that may have had more.
+        if set(studies) - set(stored["studies"]):
+            yield wrong("studies", studies)
+        return
+    if set(stored["studies"]) - set(studies):
+        yield wrong("studies", studies)
+    claim = claim_of(tree, "audit.json")
+    if claim is None:
+        return
+    judged = [record for record in tree.records.values() if record["outputs"][0]["path"] not in REPORT_FILES]
+    files = {output["path"] for record in judged for output in record["outputs"]}
+    inputs = [entry for record in judged for entry in record["inputs"]]
+    end = parse_time(claim.record["time"]["end"])
+    if (
+        files != set(tree.files) - set(REPORT_FILES)
+        or any(entry["kind"] == "result" and entry["path"] not in files for entry in inputs)
+        or any(parse_time(record["time"]["end"]) > end for record in judged)
+        or {"missing_file", "missing_record", "invalid_record", "unclaimed_file"}
+        & {entry["kind"] for entry in stored["findings"]}
+    ):
+        return
+    expected = {"files": len(files), "records": len(judged), "inputs": len(inputs), "studies": studies}
+    for name, value in expected.items():
+        if stored[name] != value:
+            yield wrong(name, value)
+
+
 def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
-    """report.json says of each study what its metrics.json says."""
+    """report.json says of each study what its files say, and the stored verdict is one about these files."""
     findings: list[Finding] = []
+    verdict = None
+    if _present(tree, "audit.json"):
+        with _guarded("audit.json", findings):
+            verdict = _json(tree, "audit.json")
+            findings.extend(_check_verdict(tree, studies, verdict))
     if not _present(tree, "report.json"):
         return findings
+
+    def differs(message: str) -> None:
+        findings.append(finding("report_mismatch", "report.json", message))
+
+    entries = None
     with _guarded("report.json", findings):
-        entries = _plain(_json(tree, "report.json"))["studies"]
-        for study in studies:
-            metrics = f"{study}/surrogate/metrics.json"
-            if study not in entries or not _present(tree, metrics):
+        report = _plain(_json(tree, "report.json"))
+        entries = {study: dict(entry.items()) for study, entry in report["studies"].items()}
+        if verdict is not None and report.get("audit") != _plain(verdict):
+            differs("audit is not what audit.json says")
+    if entries is None:
+        return findings
+    claim = claim_of(tree, "report.json")
+    for study in sorted(_reported(claim.record) - entries.keys() if claim else ()):
+        differs(f"studies.{study} is missing; its record says that it tells of {study}")
+    if not tree.elsewhere:
+        for study in sorted(entries.keys() - set(studies)):
+            differs(f"studies.{study}: the run has no such study; accepted are {', '.join(studies)}")
+    for study in entries.keys() & set(studies):
+        for path, part in _copied(study).items():
+            if not _present(tree, path):
                 continue
-            for key, value in _plain(_json(tree, metrics)).items():
-                if key not in _COMPOSED and entries[study].get(key) != value:
-                    message = f"studies.{study}.{key} is not what {metrics} says"
-                    findings.append(finding("report_mismatch", "report.json", message))
+            with _guarded(path, findings):
+                for key, value in part(_plain(_json(tree, path))).items():
+                    if entries[study].get(key) != value:
+                        differs(f"studies.{study}.{key} is not what {path} says")
     return findings
