@@ -14,7 +14,7 @@ import pytest
 from test_audit import DATASET, FOLDS, METRICS, PREDICTIONS, TARGETS, Run
 
 from understudy.provenance.file_checks import run_tree
-from understudy.provenance.surrogate_checks import check_study
+from understudy.provenance.surrogate_checks import _judged, check_study
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,9 @@ def reported(run: Run) -> Run:
             file.write_text(json.dumps(content))
 
         run.do("simulate_axons", {"dataset": run.folder / DATASET}, {"numbers": run.folder / path}, write)
+    copied = {"learning_curve": [{"n": 9}, {"n": 36}], "learning_curve_baselines": {}}
+    edit(run.folder / METRICS, lambda metrics: metrics.update(copied))
+    run.rehash(METRICS, PREDICTIONS, "audit.json", "report.html")
     report = run.report()
     curve, deployment, verification, _ = sources.values()
     report["studies"]["axon"] |= {
@@ -221,3 +224,35 @@ def test_predictions_are_judged_alone_where_the_ground_truth_is_absent(run: Run)
     tree, _ = run_tree(run.folder)
     tree.absent[DATASET] = "0" * 64
     assert check_study(tree, "axon") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda metrics: metrics["learning_curve"].pop(), "learning_curve: says [{'n': 9}], axon/surrogate/learning_"),
+        (lambda metrics: metrics.update(learning_curve_baselines={"peak": []}), "learning_curve_baselines: says"),
+        (lambda metrics: metrics.update(noise_floor={"tau_failed": {"r2": 1.0}}), "noise_floor: says"),
+        (lambda metrics: metrics["novelty"].update(threshold=1.0), "novelty: says"),
+        (lambda metrics: metrics["roles"]["fitted"].update(cases=31), "axon/surrogate/models.h5 says"),
+        (lambda metrics: metrics["folds"]["random"].pop(), "folds.random: says [0, 1]"),
+        (lambda metrics: metrics["subsets"].update(easy={}), "subsets: found easy, random; the stored"),
+        (lambda metrics: metrics["baselines"].pop("peak"), "baselines: found none; the stored predictions have peak"),
+        (lambda metrics: metrics["targets"].update(luck={}), "targets: found axon_strain, luck, tau_failed"),
+        (lambda metrics: metrics["targets"]["tau_failed"].update(unit="mm"), "targets.tau_failed.unit: says 'mm'"),
+        (lambda metrics: metrics["coverage_judgement"]["tau_failed"].update(passed=True), "passed: says True"),
+        (lambda metrics: metrics["coverage_judgement"]["tau_failed"].update(nominal=0.8), "nominal: says [0.8, 0.9]"),
+    ],
+)
+def test_a_metric_that_another_file_knows_better(reported: Run, change: Callable[[Any], Any], message: str) -> None:
+    (reported.axon / "noise_floor.json").write_text('{"targets": {}}')
+    edit(reported.folder / METRICS, lambda metrics: metrics.update(noise_floor={}))
+    edit(reported.folder / METRICS, lambda metrics: change(metrics) and None)
+    assert ("metric_mismatch", METRICS) in reported.findings()
+    assert message in reported.message("metric_mismatch")
+
+
+@pytest.mark.parametrize(("low", "high", "holds"), [(0.87, 0.88, True), (0.8, 0.87, False), (0.93, 0.95, False)])
+def test_a_judgement_of_coverage_follows_from_its_interval(low: float, high: float, holds: bool) -> None:
+    group, entry = np.repeat(np.arange(10), 100), {"nominal": 0.9, "low": low, "high": high}
+    judged = _judged(np.ones(1000, dtype=bool), group, entry)
+    assert judged == {"coverage": 1.0, "passed": holds, "n": 1000, "groups": 10}
