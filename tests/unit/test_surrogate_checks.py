@@ -239,6 +239,14 @@ def test_predictions_are_judged_alone_where_the_ground_truth_is_absent(run: Run)
         (lambda metrics: metrics["baselines"].pop("peak"), "baselines: found none; the stored predictions have peak"),
         (lambda metrics: metrics["targets"].update(luck={}), "targets: found axon_strain, luck, tau_failed"),
         (lambda metrics: metrics["targets"]["tau_failed"].update(unit="mm"), "targets.tau_failed.unit: says 'mm'"),
+        (
+            lambda metrics: metrics["paired"]["peak"]["tau_failed"].update(verdict="no difference"),
+            "verdict: says 'no di",
+        ),
+        (
+            lambda metrics: metrics["paired"]["peak"]["tau_failed"].update(high=0.1),
+            "the stored predictions give 'no di",
+        ),
         (lambda metrics: metrics["coverage_judgement"]["tau_failed"].update(passed=True), "passed: says True"),
         (lambda metrics: metrics["coverage_judgement"]["tau_failed"].update(nominal=0.8), "nominal: says [0.8, 0.9]"),
     ],

@@ -163,8 +163,15 @@ def _check_metrics(tree: Tree, file: str, predictions: str, metrics: Mapping[str
             pair = truth[headline, c], predicted[headline, c]
             computed = {"r2": r2(*pair), "nrmse": nrmse(*pair)}
             yield from _compare(file, f"baselines.{name}.{target}", metrics["baselines"][name][target], computed)
-            difference = {"difference_nrmse": nrmse(truth[headline, c], mean[headline, c]) - computed["nrmse"]}
-            yield from _compare(file, f"paired.{name}.{target}", metrics["paired"][name][target], difference)
+            difference: dict[str, Any] = {
+                "difference_nrmse": nrmse(truth[headline, c], mean[headline, c]) - computed["nrmse"]
+            }
+            entry = metrics["paired"][name][target]
+            if entry["low"] is not None:
+                # As in `paired_difference`, from the ends that are stored.
+                better = "network better" if entry["high"] < 0 else "baseline better" if entry["low"] > 0 else None
+                difference["verdict"] = better or "no difference"
+            yield from _compare(file, f"paired.{name}.{target}", entry, difference)
 
 
 def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
