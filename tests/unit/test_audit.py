@@ -96,6 +96,7 @@ def write_models(path: Path) -> None:
     stopping = group_of(training) == 0
     roles = {"fitted": training[~stopping], "stopping": training[stopping], "calibration": cases("calibration")}
     with h5py.File(path, "w") as file:
+        file.attrs["coverage"], file.attrs["novelty_threshold"] = 0.9, 1.5
         for role, case in roles.items():
             file[f"roles/{role}_case"], file[f"roles/{role}_group"] = case, group_of(case)
 
@@ -121,9 +122,11 @@ def write_predictions(path: Path) -> None:
     mean = truth + 0.2 * generator.normal(size=truth.shape)
     with h5py.File(path, "w") as file:
         file.attrs["target_names"] = np.array(TARGETS, dtype="S")
+        file.attrs["target_units"] = np.array(["1"] * len(TARGETS), dtype="S")
         columns = {"case": held, "group": group_of(held), "truth": truth, "mean": mean}
         for name, values in {**columns, "lower": mean - 0.3, "upper": mean + 0.3}.items():
             file[f"heldout/{name}"] = values
+        file["heldout/flagged"] = np.arange(len(held)) == 3
         file["heldout/subset"] = np.array(["random"] * len(held), dtype="S6")
         file["heldout/baselines/peak/mean"] = np.zeros_like(truth)
 
@@ -137,8 +140,15 @@ def metrics_of(predictions: Path, folds: Path) -> dict:
             scheme: {name: cross[f"{scheme}/{name}"][...] for name in ("fold", "truth", "mean")}
             for scheme in ("random", "grouped")
         }
+    splits = {name: SPLIT_OF_GROUP.count(name) for name in ("training", "calibration", "heldout")}
+    groups = {"fitted": splits["training"] - 1, "stopping": 1, "calibration": splits["calibration"]}
     entry: dict = {
+        "n_train": splits["training"] * PER_GROUP,
+        "n_train_groups": splits["training"],
         "n_heldout": len(peak_mean),
+        "novelty": {"threshold": 1.5},
+        "roles": {role: {"cases": count * PER_GROUP, "groups": count} for role, count in groups.items()},
+        "baseline_intervals": {"peak": {}},
         "targets": {},
         "baselines": {"peak": {}},
         "paired": {"peak": {}},
@@ -152,14 +162,29 @@ def metrics_of(predictions: Path, folds: Path) -> dict:
         covered = coverage(truth, lower, upper)
         width = float(np.mean(upper - lower))
         entry["targets"][target] = {"unit": "1", **point, "coverage90": covered, "interval_width": width}
-        entry["coverage_judgement"][target] = {"coverage": covered, "passed": None}
+        entry["coverage_judgement"][target] = {
+            "coverage": covered,
+            "low": 0.5,
+            "high": 1.0,
+            "nominal": 0.9,
+            "passed": None,
+            "n": len(truth),
+            "groups": splits["heldout"],
+        }
         peak = target_metrics(truth, peak_mean[:, c])
         entry["baselines"]["peak"][target] = peak
-        entry["paired"]["peak"][target] = {"difference_nrmse": point["nrmse"] - peak["nrmse"]}
+        difference = point["nrmse"] - peak["nrmse"]
+        entry["paired"]["peak"][target] = {
+            "difference_nrmse": difference,
+            "low": difference - 0.01,
+            "high": difference + 0.01,
+            "verdict": "network better",
+        }
         for scheme, columns in out_of_fold.items():
             pooled = target_metrics(columns["truth"][:, c], columns["mean"][:, c])
             entry["cross_validation"][scheme][target] = pooled
-    entry["subsets"] = {"random": {"n": len(peak_mean), "targets": entry["targets"]}}
+    counts = {"n": len(peak_mean), "groups": splits["heldout"], "flagged": 1 / len(peak_mean)}
+    entry["subsets"] = {"random": {**counts, "targets": entry["targets"]}}
     for scheme, columns in out_of_fold.items():
         entry["folds"][scheme] = []
         for number in np.unique(columns["fold"]):
@@ -223,13 +248,18 @@ class Run:
 
         def write_report(html: Path, numbers: Path) -> None:
             html.write_text("<html></html>")
-            numbers.write_text(json.dumps({"studies": {"axon": json.loads(metrics.read_text())}}))
+            numbers.write_text(json.dumps(self.report()))
 
         outputs = {"html": self.folder / "report.html", "json": self.folder / "report.json"}
         self.do("write_report", {"audit": verdict, "metrics": metrics}, outputs, write_report, study=None)
 
     def judge(self, verdict: Path) -> None:
         verdict.write_text(json.dumps(audit(self.folder, root=self.root)))
+
+    def report(self) -> dict:
+        """What report.json says of the files as they are."""
+        verdict, metrics = (json.loads((self.folder / path).read_text()) for path in ("audit.json", METRICS))
+        return {"audit": verdict, "studies": {"axon": metrics}}
 
     def findings(self) -> set[tuple[str, str]]:
         """Kind and file of all failures and warnings."""
@@ -331,8 +361,7 @@ def test_edited_metric_with_all_hashes_forged(run: Run) -> None:
     metrics = json.loads((run.folder / METRICS).read_text())
     metrics["baselines"]["peak"]["tau_failed"]["nrmse"] *= 2
     (run.folder / METRICS).write_text(json.dumps(metrics))
-    report = {"studies": {"axon": metrics}}
-    (run.folder / "report.json").write_text(json.dumps(report))
+    (run.folder / "report.json").write_text(json.dumps(run.report()))
     run.rehash(METRICS, PREDICTIONS, "audit.json", "report.html")
     run.rehash("report.json", "report.html")
     assert run.findings() == {("metric_mismatch", METRICS)}
@@ -341,11 +370,18 @@ def test_edited_metric_with_all_hashes_forged(run: Run) -> None:
 @pytest.mark.parametrize(
     "where",
     [
+        "n_train",
+        "n_train_groups",
         "n_heldout",
         "targets.axon_strain.coverage90",
         "subsets.random.targets.tau_failed.nrmse",
         "subsets.random.n",
+        "subsets.random.groups",
+        "subsets.random.flagged",
         "coverage_judgement.axon_strain.coverage",
+        "coverage_judgement.axon_strain.n",
+        "coverage_judgement.axon_strain.groups",
+        "folds.random.0.n",
         "paired.peak.tau_failed.difference_nrmse",
         "cross_validation.grouped.axon_strain.r2",
         "folds.grouped.1.r2.axon_strain",
@@ -598,7 +634,7 @@ def with_new_folds(run: Run, write: Callable[[Path], None]) -> None:
     write(run.folder / FOLDS)
     metrics = metrics_of(run.folder / PREDICTIONS, run.folder / FOLDS)
     (run.folder / METRICS).write_text(json.dumps(metrics))
-    (run.folder / "report.json").write_text(json.dumps({"studies": {"axon": metrics}}))
+    (run.folder / "report.json").write_text(json.dumps(run.report()))
     run.rehash(FOLDS, FOLDS, PREDICTIONS)
     run.rehash(METRICS, PREDICTIONS, "audit.json", "report.html")
     run.rehash("report.json", "report.html")
@@ -638,21 +674,22 @@ def test_models_trained_on_heldout_groups(run: Run) -> None:
     with h5py.File(run.folder / MODELS, "a") as file:
         file["roles/fitted_case"][0], file["roles/fitted_group"][0] = 59, 9
     run.rehash(MODELS, MODELS, PREDICTIONS)
-    assert run.findings() == {("leaked_heldout", MODELS)}
+    assert run.findings() == {("leaked_heldout", MODELS), ("metric_mismatch", METRICS)}
 
 
 def test_models_calibrated_on_what_stopped_them(run: Run) -> None:
     with h5py.File(run.folder / MODELS, "a") as file:
         file["roles/fitted_group"][0] = 0
     run.rehash(MODELS, MODELS, PREDICTIONS)
-    assert run.findings() == {("leaked_fold", MODELS)}
+    assert run.findings() == {("leaked_fold", MODELS), ("metric_mismatch", METRICS)}
 
 
 def test_predictions_on_training_cases(run: Run) -> None:
     with h5py.File(run.folder / PREDICTIONS, "a") as file:
         file["heldout/case"][0], file["heldout/group"][0] = 0, 0
     run.rehash(PREDICTIONS, PREDICTIONS)
-    assert run.findings() == {("leaked_heldout", PREDICTIONS), ("truth_mismatch", PREDICTIONS)}
+    kinds = {("leaked_heldout", PREDICTIONS), ("truth_mismatch", PREDICTIONS), ("metric_mismatch", METRICS)}
+    assert run.findings() == kinds
 
 
 def test_truncated_predictions(run: Run) -> None:

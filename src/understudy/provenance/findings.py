@@ -29,8 +29,12 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "time_order": ("failure", "times of jobs contradict the order of the data"),
     "code_mismatch": ("failure", "the record names a clean commit whose code has another fingerprint"),
-    "metric_mismatch": ("failure", "a metric differs from the one recomputed from the stored predictions"),
-    "report_mismatch": ("failure", "report.json differs from the study's metrics"),
+    "metric_mismatch": (
+        "failure",
+        "a metric differs from the one recomputed from the stored predictions, or from the file that it was copied "
+        "from; ends of bootstrap intervals and the intervals of baselines are not recomputed",
+    ),
+    "report_mismatch": ("failure", "report.json or the stored verdict differs from the files that it sums up"),
     "leaked_fold": ("failure", "a case or a group lies in more than one fold, or serves in two roles"),
     "leaked_heldout": ("failure", "held-out groups were used for training or calibration"),
     "truth_mismatch": (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -14,14 +15,20 @@ import numpy as np
 
 from understudy.dataset import SPLITS, open_ground_truth
 from understudy.errors import InputError
-from understudy.provenance.file_checks import Tree
-from understudy.provenance.findings import Finding, finding
+from understudy.provenance.file_checks import Tree, claim_of
+from understudy.provenance.findings import Finding, finding, passed
+from understudy.provenance.record import parse_time
+from understudy.provenance.run_folder import REPORT_FILES
+from understudy.surrogate.comparison import BAND, judge_coverage
 from understudy.surrogate.metrics import coverage, nrmse, r2, target_metrics
 
 # Metrics are sums over float64 columns: another order of summation moves the last digits only.
 RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
 _HEADLINE_SUBSET = "random"
+_NOMINAL = "coverage_judgement.*.nominal"
+# Characters of a value in a message.
+_LONGEST = 120
 # All that damaged JSON or HDF5 was seen to raise: one flipped bit makes h5py raise any of these.
 DAMAGE = (
     ArithmeticError,
@@ -34,8 +41,15 @@ DAMAGE = (
     TypeError,
     ValueError,
 )
-# Keys of report.json that the report composes itself.
-_COMPOSED = ("learning_curve", "deployment", "verification", "published", "notes", "limits")
+# What report.json takes from a study's presentation, and what it says where that says nothing.
+_PRESENTED: Mapping[str, Any] = {
+    "published": {},
+    "published_point": None,
+    "notes": [],
+    "limits": [],
+    "goals": [],
+    "in_short": [],
+}
 
 
 @dataclass(frozen=True)
@@ -74,13 +88,36 @@ def _texts(values: Any) -> np.ndarray:
     return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values], dtype=str)
 
 
-def _compare(file: str, where: str, stored: Mapping[str, Any], computed: Mapping[str, float]) -> Iterator[Finding]:
+def _compare(file: str, where: str, stored: Mapping[str, Any], computed: Mapping[str, Any]) -> Iterator[Finding]:
     for name, value in computed.items():
-        if name not in stored or not _same(stored[name], value):
+        equal = _same(stored.get(name), value) if isinstance(value, float) else stored.get(name) == value
+        if name not in stored or not equal:
             message = (
                 f"{where}{'.' if where else ''}{name}: says {stored.get(name)!r}, the stored predictions give {value!r}"
             )
             yield finding("metric_mismatch", file, message)
+
+
+def _compare_names(file: str, where: str, stored: Iterable[str], accepted: Iterable[str]) -> Iterator[Finding]:
+    if set(stored) != set(accepted):
+        found, expected = (", ".join(sorted(names)) or "none" for names in (stored, accepted))
+        message = f"{where}: found {found}; the stored predictions have {expected}"
+        yield finding("metric_mismatch", file, message)
+
+
+def _judged(inside: np.ndarray, group: np.ndarray, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A judgement of coverage as it follows from the columns, and from the ends of its interval as they are stored.
+
+    The interval is drawn with the study's own random stream, which the audit does not know.
+    """
+    weights = np.ones((1, len(np.unique(group))), dtype=int)
+    judged = judge_coverage(inside, group, weights, entry["nominal"])
+    if judged["passed"] is not None:
+        # As in `judge_coverage`.
+        judged["passed"] = bool(
+            entry["low"] <= entry["nominal"] + BAND + 1e-12 and entry["high"] >= entry["nominal"] - BAND - 1e-12
+        )
+    return {name: judged[name] for name in ("coverage", "passed", "n", "groups")}
 
 
 def _check_metrics(tree: Tree, file: str, predictions: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
@@ -89,17 +126,27 @@ def _check_metrics(tree: Tree, file: str, predictions: str, metrics: Mapping[str
         held = stored["heldout"]
         subset = _texts(held["subset"][...])
         truth, mean, lower, upper = (held[name][...].astype(float) for name in ("truth", "mean", "lower", "upper"))
+        group, flagged = held["group"][...], held["flagged"][...]
+        units = _texts(stored.attrs["target_units"])
         baselines = {name: held["baselines"][name]["mean"][...].astype(float) for name in held.get("baselines", {})}
     headline = subset == _HEADLINE_SUBSET
     yield from _compare(file, "", metrics, {"n_heldout": int(headline.sum())})
-    for name, entry in metrics["subsets"].items():
-        rows = subset == name
-        if not rows.any():
-            yield finding("metric_mismatch", file, f"subsets.{name}: {predictions} has no such cases")
-            continue
-        yield from _compare(file, f"subsets.{name}", entry, {"n": int(rows.sum())})
+    names = set(subset.tolist()) - {""}
+    yield from _compare_names(file, "subsets", metrics["subsets"], names)
+    yield from _compare_names(file, "targets", metrics["targets"], targets)
+    for key in ("baselines", "baseline_intervals", "paired"):
+        yield from _compare_names(file, key, metrics[key], baselines)
+    for name in sorted(names & metrics["subsets"].keys()):
+        entry, rows = metrics["subsets"][name], subset == name
+        counts = {
+            "n": int(rows.sum()),
+            "groups": len(np.unique(group[rows])),
+            "flagged": float(flagged[rows].mean()),
+        }
+        yield from _compare(file, f"subsets.{name}", entry, counts)
         for c, target in enumerate(targets):
             computed = {
+                "unit": str(units[c]),
                 **target_metrics(truth[rows, c], mean[rows, c]),
                 "coverage90": coverage(truth[rows, c], lower[rows, c], upper[rows, c]),
                 "interval_width": float(np.mean(upper[rows, c] - lower[rows, c])),
@@ -107,21 +154,34 @@ def _check_metrics(tree: Tree, file: str, predictions: str, metrics: Mapping[str
             yield from _compare(file, f"subsets.{name}.targets.{target}", entry["targets"][target], computed)
             if name == _HEADLINE_SUBSET:
                 yield from _compare(file, f"targets.{target}", metrics["targets"][target], computed)
-                judged = {"coverage": computed["coverage90"]}
-                where = f"coverage_judgement.{target}"
-                yield from _compare(file, where, metrics["coverage_judgement"][target], judged)
+                inside = (truth[rows, c] >= lower[rows, c]) & (truth[rows, c] <= upper[rows, c])
+                judgement = metrics["coverage_judgement"][target]
+                judged = _judged(inside, group[rows], judgement)
+                yield from _compare(file, f"coverage_judgement.{target}", judgement, judged)
     for name, predicted in baselines.items():
         for c, target in enumerate(targets):
             pair = truth[headline, c], predicted[headline, c]
             computed = {"r2": r2(*pair), "nrmse": nrmse(*pair)}
             yield from _compare(file, f"baselines.{name}.{target}", metrics["baselines"][name][target], computed)
-            difference = {"difference_nrmse": nrmse(truth[headline, c], mean[headline, c]) - computed["nrmse"]}
-            yield from _compare(file, f"paired.{name}.{target}", metrics["paired"][name][target], difference)
+            difference: dict[str, Any] = {
+                "difference_nrmse": nrmse(truth[headline, c], mean[headline, c]) - computed["nrmse"]
+            }
+            entry = metrics["paired"][name][target]
+            if entry["low"] is not None:
+                # As in `paired_difference`, from the ends that are stored.
+                better = "network better" if entry["high"] < 0 else "baseline better" if entry["low"] > 0 else None
+                difference["verdict"] = better or "no difference"
+            yield from _compare(file, f"paired.{name}.{target}", entry, difference)
 
 
 def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
     with h5py.File(tree.path(folds), "r") as stored:
         targets = _texts(stored.attrs["target_names"])
+        training = {
+            "n_train": len(stored["grouped/case"]),
+            "n_train_groups": len(np.unique(stored["grouped/group"][...])),
+        }
+        yield from _compare(file, "", metrics, training)
         for scheme in ("random", "grouped"):
             fold, truth, mean = (stored[scheme][name][...] for name in ("fold", "truth", "mean"))
             for c, target in enumerate(targets):
@@ -129,11 +189,66 @@ def _check_fold_scores(tree: Tree, file: str, folds: str, metrics: Mapping[str, 
                 computed = {"r2": r2(*pair), "nrmse": nrmse(*pair)}
                 stored_scores = metrics["cross_validation"][scheme][target]
                 yield from _compare(file, f"cross_validation.{scheme}.{target}", stored_scores, computed)
+            numbers = np.unique(fold).tolist()
+            found = [entry["fold"] for entry in metrics["folds"][scheme]]
+            yield from _compare(file, "folds", {scheme: found}, {scheme: numbers})
             for entry in metrics["folds"][scheme]:
                 rows = fold == entry["fold"]
+                if not rows.any():
+                    continue
+                where = f"folds.{scheme}.{entry['fold']}"
+                yield from _compare(file, where, entry, {"n": int(rows.sum())})
                 computed = {target: r2(truth[rows, c], mean[rows, c]) for c, target in enumerate(targets)}
-                where = f"folds.{scheme}.{entry['fold']}.r2"
-                yield from _compare(file, where, entry["r2"], computed)
+                yield from _compare(file, f"{where}.r2", entry["r2"], computed)
+
+
+def _of_curve(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    return {"learning_curve": content["learning_curve"], "learning_curve_baselines": content["baselines"]}
+
+
+def _of_floor(path: Path) -> dict[str, Any]:
+    return {"noise_floor": json.loads(path.read_text())["targets"]}
+
+
+def _of_models(path: Path) -> dict[str, Any]:
+    with h5py.File(path, "r") as stored:
+        roles = {
+            role: {
+                "cases": len(stored[f"roles/{role}_case"]),
+                "groups": len(np.unique(stored[f"roles/{role}_group"][...])),
+            }
+            for role in ("fitted", "stopping", "calibration")
+        }
+        novelty = {"threshold": float(stored.attrs["novelty_threshold"])}
+        return {"novelty": novelty, "roles": roles, _NOMINAL: [float(stored.attrs["coverage"])]}
+
+
+def _check_copies(tree: Tree, study: str, metrics: str, findings: list[Finding]) -> None:
+    """What the metrics took over from other files stands there too; predictions behind it are not stored."""
+    copied: list[tuple[str, dict[str, Any]]] = []
+    for source, read in (
+        (f"{study}/surrogate/learning_curve.json", _of_curve),
+        (f"{study}/noise_floor.json", _of_floor),
+        (f"{study}/surrogate/models.h5", _of_models),
+    ):
+        if _present(tree, source):
+            with _guarded(source, findings):
+                copied.append((source, _plain(read(tree.path(source)))))
+    with _guarded(metrics, findings):
+        stored = _plain(_json(tree, metrics))
+        stored[_NOMINAL] = sorted({entry["nominal"] for entry in stored["coverage_judgement"].values()})
+        for source, values in copied:
+            for key, value in values.items():
+                found = stored.get(key)
+                if found != value:
+                    message = f"{key}: says {_shortened(found)}, {source} says {_shortened(value)}"
+                    findings.append(finding("metric_mismatch", metrics, message))
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _check_folds(tree: Tree, folds: str, training: Split | None) -> Iterator[Finding]:
@@ -289,6 +404,8 @@ def check_study(tree: Tree, study: str) -> list[Finding]:
     if _present(tree, metrics, folds):
         with _guarded(metrics, findings):
             findings.extend(_check_fold_scores(tree, metrics, folds, _json(tree, metrics)))
+    if _present(tree, metrics):
+        _check_copies(tree, study, metrics, findings)
     splits = None
     if _present(tree, dataset):
         with _guarded(dataset, findings):
@@ -314,19 +431,97 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _copied(study: str) -> dict[str, Callable[[Any], Mapping[str, Any]]]:
+    """Files whose content stands in a study's part of report.json as it is: path -> the part, from the content."""
+    return {
+        f"{study}/surrogate/metrics.json": dict,
+        f"{study}/surrogate/learning_curve.json": lambda content: {"learning_curve": content["learning_curve"]},
+        f"{study}/deployment.json": lambda content: {"deployment": content},
+        f"{study}/verification.json": lambda content: {"verification": content["checks"]},
+        f"{study}/figures/presentation.json": lambda content: {
+            name: content.get(name, absent) for name, absent in _PRESENTED.items()
+        },
+    }
+
+
+def _reported(record: Mapping[str, Any]) -> set[str]:
+    """Studies that a report tells of, by the word of its record."""
+    metrics = "/surrogate/metrics.json"
+    read = {entry["path"].removesuffix(metrics) for entry in record["inputs"] if entry["path"].endswith(metrics)}
+    return read | set(record["parameters"].get("studies", []))
+
+
+def _check_verdict(tree: Tree, studies: list[str], stored: Mapping[str, Any]) -> Iterator[Finding]:
+    """The stored verdict is one about this run; its numbers, where the run is still as it was when it was judged."""
+
+    def wrong(name: str, expected: Any) -> Finding:
+        return finding("report_mismatch", "audit.json", f"{name}: says {stored[name]!r}, accepted is {expected!r}")
+
+    clean = passed(stored["findings"])
+    if stored["passed"] is not clean:
+        yield wrong("passed", clean)
+    if tree.elsewhere:
+        # Published of one study, out of a run that may have had more.
+        if set(studies) - set(stored["studies"]):
+            yield wrong("studies", studies)
+        return
+    if set(stored["studies"]) - set(studies):
+        yield wrong("studies", studies)
+    claim = claim_of(tree, "audit.json")
+    if claim is None:
+        return
+    judged = [record for record in tree.records.values() if record["outputs"][0]["path"] not in REPORT_FILES]
+    files = {output["path"] for record in judged for output in record["outputs"]}
+    inputs = [entry for record in judged for entry in record["inputs"]]
+    end = parse_time(claim.record["time"]["end"])
+    if (
+        files != set(tree.files) - set(REPORT_FILES)
+        or any(entry["kind"] == "result" and entry["path"] not in files for entry in inputs)
+        or any(parse_time(record["time"]["end"]) > end for record in judged)
+        or {"missing_file", "missing_record", "invalid_record", "unclaimed_file"}
+        & {entry["kind"] for entry in stored["findings"]}
+    ):
+        return
+    expected = {"files": len(files), "records": len(judged), "inputs": len(inputs), "studies": studies}
+    for name, value in expected.items():
+        if stored[name] != value:
+            yield wrong(name, value)
+
+
 def check_report(tree: Tree, studies: list[str]) -> list[Finding]:
-    """report.json says of each study what its metrics.json says."""
+    """report.json says of each study what its files say, and the stored verdict is one about these files."""
     findings: list[Finding] = []
+    verdict = None
+    if _present(tree, "audit.json"):
+        with _guarded("audit.json", findings):
+            verdict = _json(tree, "audit.json")
+            findings.extend(_check_verdict(tree, studies, verdict))
     if not _present(tree, "report.json"):
         return findings
+
+    def differs(message: str) -> None:
+        findings.append(finding("report_mismatch", "report.json", message))
+
+    entries = None
     with _guarded("report.json", findings):
-        entries = _plain(_json(tree, "report.json"))["studies"]
-        for study in studies:
-            metrics = f"{study}/surrogate/metrics.json"
-            if study not in entries or not _present(tree, metrics):
+        report = _plain(_json(tree, "report.json"))
+        entries = {study: dict(entry.items()) for study, entry in report["studies"].items()}
+        if verdict is not None and report.get("audit") != _plain(verdict):
+            differs("audit is not what audit.json says")
+    if entries is None:
+        return findings
+    claim = claim_of(tree, "report.json")
+    for study in sorted(_reported(claim.record) - entries.keys() if claim else ()):
+        differs(f"studies.{study} is missing; its record says that it tells of {study}")
+    if not tree.elsewhere:
+        for study in sorted(entries.keys() - set(studies)):
+            differs(f"studies.{study}: the run has no such study; accepted are {', '.join(studies)}")
+    for study in entries.keys() & set(studies):
+        for path, part in _copied(study).items():
+            if not _present(tree, path):
                 continue
-            for key, value in _plain(_json(tree, metrics)).items():
-                if key not in _COMPOSED and entries[study].get(key) != value:
-                    message = f"studies.{study}.{key} is not what {metrics} says"
-                    findings.append(finding("report_mismatch", "report.json", message))
+            with _guarded(path, findings):
+                for key, value in part(_plain(_json(tree, path))).items():
+                    if entries[study].get(key) != value:
+                        differs(f"studies.{study}.{key} is not what {path} says")
     return findings
