@@ -295,7 +295,7 @@ def _other_code(record: dict) -> None:
         (lambda record: record["seed"].update(root=6), "forged_record", "seed.root: says 6, its parameters say 5"),
         (lambda record: record.update(seed=None), "forged_record", "seed.root: says None, its parameters say 5"),
         (lambda record: record["outputs"][0].update(size=1), "forged_record", "says 1 bytes, found"),
-        (lambda record: record["inputs"][0].update(size=1), "forged_record", "axons.yaml: says 1 bytes, found 8"),
+        (lambda record: record["inputs"][0].update(size=1), "forged_record", "axons.yaml: says 1 bytes, found 43"),
         (lambda record: record["inputs"][1].update(size=1), "forged_record", "atlas.trk: says 1 bytes, found"),
         (_without_stage_file, "forged_record", "its command names axon/config/simulate_axons.yaml, which is not"),
         (

@@ -48,10 +48,11 @@ def check_configuration(tree: Tree) -> list[Finding]:
     }
     findings = []
     for name, digest in sorted(digests.items()):
-        place = tree.path(name)
-        if not place.is_file() or file_sha256(place) != digest:
+        try:
+            # What cannot be read, or is another file than the one that was used, is named elsewhere.
+            stage = yaml.safe_load(tree.path(name).read_text()) if file_sha256(tree.path(name)) == digest else None
+        except (OSError, ValueError, yaml.YAMLError):
             continue
-        stage = yaml.safe_load(place.read_text())
         if not isinstance(stage, dict) or stage.get("study") not in studies:
             continue
         whole = {stage["study"]: {key: value for key, value in stage.items() if key not in ("seed", "study")}}
