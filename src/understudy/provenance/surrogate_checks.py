@@ -43,6 +43,7 @@ DAMAGE = (
 )
 # What report.json takes from a study's presentation, and what it says where that says nothing.
 _PRESENTED: Mapping[str, Any] = {
+    "direct_cost": None,
     "published": {},
     "published_point": None,
     "notes": [],

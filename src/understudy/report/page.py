@@ -204,7 +204,7 @@ def _slots(results: StudyResults, origins: Origins) -> dict[str, list[dict[str, 
 
 def _deployment(results: StudyResults) -> list[tuple[str, str]]:
     """The surrogate in use against direct simulation, as label and value."""
-    deployment = results.deployment
+    deployment = results.in_use
     device = deployment.get("device", numbers.MISSING)
     rows = [
         ("Cases", numbers.count(deployment["n"])),

@@ -84,6 +84,13 @@ class StudyResults:
         """Whether the ground truth of the random held-out cases is one value, so that no measure can judge it."""
         return _constant(self.heldout, self.column(target))
 
+    @property
+    def in_use(self) -> Mapping[str, Any]:
+        """The deployment with the cost of direct simulation that the study compares with: it may have timed that better
+        than the program that used the surrogate could know."""
+        direct = self.presentation.get("direct_cost")
+        return {**self.deployment, "seconds_per_case_direct": direct["seconds_per_case"]} if direct else self.deployment
+
     def label(self, target: str) -> str:
         """The target's name for people."""
         return self.presentation.get("labels", {}).get(target) or words(target)
@@ -224,10 +231,6 @@ def read_study(run_folder: Path, study: str) -> StudyResults:
     constant = [target for column, target in enumerate(targets) if _constant(heldout, column)]
     curve = read_json(surrogate / "learning_curve.json")
     presentation = read_json(folder / "figures" / "presentation.json")
-    deployment = read_json(folder / "deployment.json")
-    # A study may have timed its direct simulation better than the program that used the surrogate could know.
-    if direct := presentation.get("direct_cost"):
-        deployment = {**deployment, "seconds_per_case_direct": direct["seconds_per_case"]}
     return StudyResults(
         name=study,
         folder=folder,
@@ -239,6 +242,6 @@ def read_study(run_folder: Path, study: str) -> StudyResults:
         curve=curve["learning_curve"],
         curve_baselines=curve["baselines"],
         verification=read_json(folder / "verification.json")["checks"],
-        deployment=deployment,
+        deployment=read_json(folder / "deployment.json"),
         presentation=presentation,
     )

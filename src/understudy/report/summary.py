@@ -31,6 +31,7 @@ def study_entry(results: StudyResults, costs: Sequence[Cost]) -> dict[str, Any]:
         "constant": [target for target in results.targets if results.constant(target)],
         "learning_curve": list(results.curve),
         "deployment": dict(results.deployment),
+        "direct_cost": results.presentation.get("direct_cost"),
         "verification": list(results.verification),
         "published": results.presentation.get("published", {}),
         "published_point": results.presentation.get("published_point"),

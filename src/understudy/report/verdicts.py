@@ -245,7 +245,7 @@ def other_direct_cost(results: StudyResults) -> tuple[float, str] | None:
 
 
 def _speed(results: StudyResults) -> list[str]:
-    deployment = results.deployment
+    deployment = results.in_use
     ratio = speed_up(deployment)
     if ratio is None:
         return []
