@@ -76,6 +76,8 @@ class _OneMeaning(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = []
         for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<` is no key: what it brings in, keys of the section itself replace
             name = self.construct_object(key, deep=True)
             if name in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {name} stands twice", key.start_mark)

@@ -63,6 +63,12 @@ def test_a_file_of_no_or_two_meanings_is_named_in_one_line(tmp_path: Path, text:
     assert str(path) in str(problem.value) and words in str(problem.value) and "\n" not in str(problem.value)
 
 
+def test_a_section_may_be_merged_into_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("one: &one {a: 1, b: 2}\ntwo: {<<: *one, b: 3}\n")
+    assert settings.read_file(path) == {"one": {"a": 1, "b": 2}, "two": {"a": 1, "b": 3}}
+
+
 def test_a_data_folder_that_was_asked_for_is_there(tmp_path: Path) -> None:
     settings.require_data_dir(settings.load({}))
     settings.require_data_dir(settings.load({"data_dir": str(tmp_path)}))

@@ -165,18 +165,15 @@ def check_files(tree: Tree) -> list[Finding]:
             findings.append(finding("missing_record", path, f"{message}; {tree.rerun(made[path])}"))
         else:
             findings.append(finding("unclaimed_file", path, "no job is known to have made it"))
+    # Where a result is missing that others were computed from, the chain says so.
+    consumed = {entry["path"] for record in tree.records.values() for entry in record["inputs"]}
+    known = {*tree.claims, *tree.files, *tree.left_out, *consumed}
     findings += [
         finding("lost_result", path, f"{program} made it, it is gone, and so is its record; {tree.rerun(program)}")
         for path, program in sorted(made.items())
-        if path not in {*tree.claims, *tree.files, *tree.left_out, *_consumed(tree)}
-        and not located(path, tree.folder).exists()
+        if path not in known and not located(path, tree.folder).exists()
     ]
     return findings
-
-
-def _consumed(tree: Tree) -> set[str]:
-    """Results that other results were computed from: where these are missing, the chain says so."""
-    return {entry["path"] for record in tree.records.values() for entry in record["inputs"]}
 
 
 def _known_makers(tree: Tree) -> dict[str, str]:
