@@ -261,6 +261,15 @@ class Run:
         verdict, metrics = (json.loads((self.folder / path).read_text()) for path in ("audit.json", METRICS))
         return {"audit": verdict, "studies": {"axon": metrics}}
 
+    def copied(self, folder: Path) -> Run:
+        """A copy of the results that a test may damage; code and raw data stay in their place."""
+        copy = object.__new__(type(self))
+        copy.root, copy.atlas = self.root, self.atlas
+        copy.folder = folder / "results" / "small"
+        copy.axon = copy.folder / "axon"
+        shutil.copytree(self.folder, copy.folder)
+        return copy
+
     def findings(self) -> set[tuple[str, str]]:
         """Kind and file of all failures and warnings."""
         verdict = audit(self.folder, report=True, root=self.root)

@@ -66,12 +66,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> RunOfAllKinds:
 
 @pytest.fixture
 def run(made: RunOfAllKinds, tmp_path: Path) -> RunOfAllKinds:
-    """A copy that a test may damage."""
-    shutil.copytree(made.folder, tmp_path / "results" / "small")
-    shutil.copytree(made.root, tmp_path / "code")
-    copy = object.__new__(RunOfAllKinds)
-    copy.root, copy.atlas = tmp_path / "code", made.atlas
-    copy.folder, copy.axon = tmp_path / "results/small", tmp_path / "results/small/axon"
+    """A copy that a test may damage, its code too."""
+    copy = made.copied(tmp_path)
+    copy.root = shutil.copytree(made.root, tmp_path / "code")
     return copy
 
 

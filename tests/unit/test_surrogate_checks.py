@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def run(made: Run, tmp_path: Path) -> Run:
-    """A copy that a test may damage."""
-    shutil.copytree(made.folder, tmp_path / "results" / "small")
-    copy = object.__new__(Run)
-    copy.root, copy.atlas = made.root, made.atlas
-    copy.folder, copy.axon = tmp_path / "results/small", tmp_path / "results/small/axon"
-    return copy
+    return made.copied(tmp_path)
 
 
 @pytest.fixture
